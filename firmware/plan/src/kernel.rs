@@ -1,0 +1,144 @@
+//! What a kernel can hold, in the words of this project: the vocabulary shared by `desired` (what it
+//! should hold), `observed` (what it holds) and the codecs of the netlink crate.
+
+use crate::config::{Endpoint, Forwarding, Prefix, Protocol, Scheduler};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// A network device as rtnetlink shows it (RTM_NEWLINK).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Interface index, from 1.
+    pub index: u32,
+    /// `eth0`.
+    pub name: String,
+    /// Permanent hardware address where there is one, else the current one; all zero for none.
+    pub mac: [u8; 6],
+    /// IFF_UP: set by the administrator.
+    pub up: bool,
+    /// IFF_LOWER_UP: the cable has a signal.
+    pub carrier: bool,
+    /// Bytes.
+    pub mtu_bytes: u32,
+}
+
+/// An address on a device (RTM_NEWADDR).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// Interface index.
+    pub index: u32,
+    /// The address and its prefix length.
+    pub prefix: Prefix,
+}
+
+/// A route in the main table (RTM_NEWROUTE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    /// Destination; length 0 is the default route.
+    pub to: Prefix,
+    /// Next hop.
+    pub via: IpAddr,
+    /// Interface index; `None` where the kernel chooses.
+    pub index: Option<u32>,
+}
+
+/// What names an IPVS service in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Virtual address and port.
+    pub endpoint: Endpoint,
+}
+
+/// An IPVS virtual service (IPVS_CMD_NEW_SERVICE) with its destinations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub key: ServiceKey,
+    /// Scheduling algorithm; `None` where the kernel holds one we do not know.
+    pub scheduler: Option<Scheduler>,
+    /// IP_VS_SVC_F_SCHED1 (sh: fallback; mh: fallback): skip servers of weight 0.
+    pub schedule_fallback: bool,
+    /// Seconds; `None`: not persistent.
+    pub persistence_s: Option<u32>,
+    /// By endpoint, ascending, no two alike.
+    pub destinations: Vec<Destination>,
+}
+
+/// A real server of a virtual service (IPVS_CMD_NEW_DEST).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// 0: no new connections.
+    pub weight: u16,
+}
+
+/// What the kernel counts for a destination, for the console only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DestinationCounters {
+    /// Established connections (IPVS_DEST_ATTR_ACTIVE_CONNS).
+    pub active_connections: u32,
+    /// Others (IPVS_DEST_ATTR_INACT_CONNS).
+    pub inactive_connections: u32,
+    /// Connections since it was added (IPVS_STATS_ATTR_CONNS).
+    pub connections_total: u64,
+}
+
+/// Everything that plans are made about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// Devices that exist.
+    pub devices: Vec<Device>,
+    /// Addresses that are set (global scope).
+    pub addresses: Vec<Address>,
+    /// Routes that we own (protocol RTPROT_POLLUX).
+    pub routes: Vec<Route>,
+    /// IPVS services.
+    pub services: Vec<Service>,
+    /// Path below /proc/sys and value, both as text.
+    pub sysctls: Vec<(String, String)>,
+}
+
+/// One change to the kernel. Steps are carried out in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write a value below /proc/sys.
+    SetSysctl {
+        /// `net/ipv4/ip_forward`.
+        path: String,
+        /// `1`.
+        value: String,
+    },
+    /// Set a device's MTU and IFF_UP.
+    SetLink {
+        /// Interface index.
+        index: u32,
+        /// Bytes; `None` leaves it.
+        mtu_bytes: Option<u32>,
+    },
+    /// RTM_NEWADDR.
+    AddAddress(Address),
+    /// RTM_DELADDR.
+    DeleteAddress(Address),
+    /// RTM_NEWROUTE, NLM_F_REPLACE.
+    AddRoute(Route),
+    /// RTM_DELROUTE.
+    DeleteRoute(Route),
+    /// IPVS_CMD_NEW_SERVICE; its destinations follow as steps of their own.
+    AddService(Service),
+    /// IPVS_CMD_SET_SERVICE.
+    EditService(Service),
+    /// IPVS_CMD_DEL_SERVICE, with all its destinations.
+    DeleteService(ServiceKey),
+    /// IPVS_CMD_NEW_DEST.
+    AddDestination(ServiceKey, Destination),
+    /// IPVS_CMD_SET_DEST.
+    EditDestination(ServiceKey, Destination),
+    /// IPVS_CMD_DEL_DEST.
+    DeleteDestination(ServiceKey, Endpoint),
+}
