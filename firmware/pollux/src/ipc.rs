@@ -1,0 +1,309 @@
+//! How the processes of a box talk: every wire, the messages on it and who may drop what. A wire is a
+//! SOCK_SEQPACKET pair that PID 1 makes before it starts anyone and keeps open at both ends, so a
+//! worker that comes back finds its wires as they were, unread messages included, and nobody has to
+//! reconnect. Message enums are internal to one binary: both ends are always the same build.
+
+pub mod channel;
+pub mod control;
+
+pub use channel::{Channel, Counters, MESSAGE_BYTES_MAX, ReceiveError, SendError};
+use control::{ClusterStatus, LogLine, ServicePage, WorkerStatus};
+use core::fmt;
+use core::str::FromStr;
+use serde::{Deserialize, Serialize};
+
+/// What a worker process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum WorkerKind {
+    /// Heartbeats, failover, virtual addresses.
+    Cluster,
+    /// Brings the kernel to what the config says.
+    Dataplane,
+    /// Checks real servers.
+    Health,
+    /// Serves `/run/pollux/control`.
+    Control,
+    /// The operator's side of one tty.
+    Console,
+}
+
+impl WorkerKind {
+    /// As in argv and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            WorkerKind::Cluster => "cluster",
+            WorkerKind::Dataplane => "dataplane",
+            WorkerKind::Health => "health",
+            WorkerKind::Control => "control",
+            WorkerKind::Console => "console",
+        }
+    }
+
+    /// Whether the hardware watchdog must bite when it hangs: what the pair's promise hangs on.
+    pub fn is_vital(self) -> bool {
+        matches!(self, WorkerKind::Cluster | WorkerKind::Dataplane)
+    }
+}
+
+impl fmt::Display for WorkerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for WorkerKind {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let all = [
+            WorkerKind::Cluster,
+            WorkerKind::Dataplane,
+            WorkerKind::Health,
+            WorkerKind::Control,
+            WorkerKind::Console,
+        ];
+        all.into_iter().find(|kind| kind.name() == name).ok_or(())
+    }
+}
+
+/// A wire between two workers, or between a worker and PID 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// Each worker's own to PID 1: `FromWorker`, `ToWorker`.
+    Lifeline,
+    /// `ClusterToDataplane`, `DataplaneToCluster`.
+    ClusterDataplane,
+    /// `ClusterToControl`, `ControlToCluster`.
+    ClusterControl,
+    /// `DataplaneToControl`, `ControlToDataplane`.
+    DataplaneControl,
+    /// `HealthToDataplane`, `DataplaneToHealth`.
+    HealthDataplane,
+}
+
+impl Wire {
+    /// The wires between workers, each with its two ends.
+    pub const BETWEEN_WORKERS: [(Wire, WorkerKind, WorkerKind); 4] = [
+        (
+            Wire::ClusterDataplane,
+            WorkerKind::Cluster,
+            WorkerKind::Dataplane,
+        ),
+        (
+            Wire::ClusterControl,
+            WorkerKind::Cluster,
+            WorkerKind::Control,
+        ),
+        (
+            Wire::DataplaneControl,
+            WorkerKind::Dataplane,
+            WorkerKind::Control,
+        ),
+        (
+            Wire::HealthDataplane,
+            WorkerKind::Health,
+            WorkerKind::Dataplane,
+        ),
+    ];
+
+    /// As in `--wire NAME=FD`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Wire::Lifeline => "lifeline",
+            Wire::ClusterDataplane => "cluster-dataplane",
+            Wire::ClusterControl => "cluster-control",
+            Wire::DataplaneControl => "dataplane-control",
+            Wire::HealthDataplane => "health-dataplane",
+        }
+    }
+}
+
+impl FromStr for Wire {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let between = Self::BETWEEN_WORKERS.iter().map(|(wire, ..)| *wire);
+        between
+            .chain([Wire::Lifeline])
+            .find(|wire| wire.name() == name)
+            .ok_or(())
+    }
+}
+
+/// Worker to PID 1. A full lifeline means PID 1 hangs; `Alive` may be dropped, all else is sent again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// From the main loop of a vital worker, at least once a second: it still turns.
+    Alive,
+    /// Cluster, at its first stable role and whenever one of these changes: PID 1 prints
+    /// `standby, ready` and the like, whatever the log level.
+    Standing {
+        /// The role's name: `standby`, `active`.
+        role: String,
+        /// The dataplane holds its plan, so this box can take over.
+        ready: bool,
+    },
+    /// Cluster, in answer to `Resign`: this box holds no virtual address any more, and the peer took
+    /// over if there is one.
+    Resigned,
+    /// Control: a question or command for PID 1, answered with the same number.
+    Ask(u32, Ask),
+    /// Console: it prints log lines from here on; PID 1 stops writing to that tty and sends them.
+    Attached,
+}
+
+/// What control asks of PID 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// The workers.
+    Workers,
+    /// Log lines from this sequence number on, as many as fit a message.
+    Log {
+        /// First sequence number wanted; older lines that are gone are passed over.
+        from: u64,
+    },
+    /// Resign, stop, reboot. Answered with `Answer::Done` once it has begun.
+    Reboot,
+    /// Resign, stop, power off. Answered with `Answer::Done` once it has begun.
+    PowerOff,
+}
+
+/// PID 1 to worker. `LogLine` is dropped where a console does not keep up (it says how many are
+/// missing by the sequence numbers); all else is sent again on the next turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Cluster: hand over to the peer and hold no virtual address; answer `Resigned`.
+    Resign,
+    /// Return from `run` in good order.
+    Stop,
+    /// Control: the answer to `Ask` of that number.
+    Answer(u32, Answer),
+    /// Console: a line for people.
+    LogLine(LogLine),
+}
+
+/// What PID 1 answers control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The workers, in the order they were started.
+    Workers {
+        /// One per worker.
+        workers: Vec<WorkerStatus>,
+        /// Identity of the hardware watchdog, `None` where there is none.
+        watchdog: Option<String>,
+    },
+    /// Log lines.
+    Log {
+        /// Ascending.
+        lines: Vec<LogLine>,
+        /// Sequence number that the next line will have.
+        end: u64,
+    },
+    /// The command has begun.
+    Done,
+}
+
+/// Cluster to dataplane. Dropped when full: the dataplane asks nothing of it but its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClusterToDataplane {
+    /// At every change of role, and in answer to `DataplaneToCluster::Started`.
+    Role {
+        /// Virtual addresses are held here.
+        active: bool,
+        /// Term of that role.
+        term: u64,
+    },
+}
+
+/// Dataplane to cluster. Sent again at every change and at least once a second, so a drop heals itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataplaneToCluster {
+    /// Dataplane has (re)started.
+    Started,
+    /// How fit this box is to be active.
+    State {
+        /// The kernel holds the plan.
+        ready: bool,
+        /// Interfaces under virtual addresses that have carrier.
+        fitness: u8,
+    },
+}
+
+/// Control to cluster; answered with the same number. Dropped when full: control times out and says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlToCluster {
+    /// Chosen by control.
+    pub request: u32,
+    /// What is wanted.
+    pub what: ClusterRequest,
+}
+
+/// What control wants of the cluster worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClusterRequest {
+    /// All it knows.
+    Status,
+    /// Hand over to the peer and stay standby.
+    Standby,
+    /// Become active by planned handover.
+    Takeover,
+}
+
+/// Cluster to control. Dropped when full: control times out and says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterToControl {
+    /// Number of the request.
+    pub request: u32,
+    /// Its outcome.
+    pub answer: ClusterAnswer,
+}
+
+/// What the cluster worker answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClusterAnswer {
+    /// All it knows.
+    Status(Box<ClusterStatus>),
+    /// The command was accepted; the log tells how it went.
+    Accepted,
+    /// It was not: why, and what to do instead.
+    Refused(String),
+}
+
+/// Control to dataplane; answered with the same number. Dropped when full: control times out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlToDataplane {
+    /// Chosen by control.
+    pub request: u32,
+    /// Position of the first service wanted.
+    pub from: u16,
+}
+
+/// Dataplane to control. Dropped when full: control times out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataplaneToControl {
+    /// Number of the request.
+    pub request: u32,
+    /// Services as the kernel holds them, or why they can't be read.
+    pub page: Result<ServicePage, String>,
+}
+
+/// Health to dataplane. A verdict that found no room is sent again on the next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthToDataplane {
+    /// At every change; all of them after `DataplaneToHealth::Repeat` and at health's own start.
+    Verdict {
+        /// Index into `Config::services`.
+        service: u16,
+        /// Index into its `servers`.
+        server: u16,
+        /// It takes clients.
+        up: bool,
+    },
+}
+
+/// Dataplane to health. Sent at the dataplane's start; the wire is empty then, so it fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataplaneToHealth {
+    /// Send every verdict again.
+    Repeat,
+}

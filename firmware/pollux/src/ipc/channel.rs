@@ -1,0 +1,186 @@
+//! One end of a wire: typed postcard messages over a SOCK_SEQPACKET socket, one per datagram. It never
+//! blocks and never allocates in sending; receiving allocates only what the message itself holds.
+//! The queue is the socket's buffer; a message that does not fit is dropped, counted and reported to
+//! the sender, who alone knows whether it may be repeated.
+
+use core::fmt;
+use core::marker::PhantomData;
+use serde::{Serialize, de::DeserializeOwned};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+
+/// Longest message in bytes; whoever fills a page of a list stops well before.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// A wire's end that sends `Tx` and receives `Rx`.
+pub struct Channel<Tx, Rx> {
+    socket: UnixDatagram,
+    /// Shared by both directions: no message outlives the call.
+    buffer: Vec<u8>,
+    counters: Counters,
+    messages: PhantomData<fn(Tx) -> Rx>,
+}
+
+/// What a channel has lost so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Messages dropped because the other side does not read fast enough.
+    pub dropped_full: u32,
+    /// Datagrams that were no message of this wire.
+    pub dropped_garbage: u32,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendError {
+    /// The other side does not read fast enough; send again later or do without.
+    Full,
+    /// The message is longer than `MESSAGE_BYTES_MAX`; send less at once.
+    TooLong,
+    /// The other side is gone; errno.
+    Closed(i32),
+}
+
+/// Why nothing more can be received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiveError {
+    /// The other side is gone; errno, 0 where it closed in order.
+    Closed(i32),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendError::Full => write!(f, "sending: the receiver does not keep up"),
+            SendError::TooLong => {
+                write!(
+                    f,
+                    "sending: message above {MESSAGE_BYTES_MAX} bytes; send less at once"
+                )
+            }
+            SendError::Closed(errno) => {
+                write!(f, "sending: the other side is gone (errno {errno})")
+            }
+        }
+    }
+}
+
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ReceiveError::Closed(errno) = self;
+        write!(f, "receiving: the other side is gone (errno {errno})")
+    }
+}
+
+impl<Tx: Serialize, Rx: DeserializeOwned> Channel<Tx, Rx> {
+    /// Takes a connected SOCK_SEQPACKET socket and makes it non-blocking.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let socket = UnixDatagram::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Channel {
+            socket,
+            buffer: vec![0; MESSAGE_BYTES_MAX],
+            counters: Counters::default(),
+            messages: PhantomData,
+        })
+    }
+
+    /// Sends one message, or says why not; a message that found no room is counted.
+    pub fn send(&mut self, message: &Tx) -> Result<(), SendError> {
+        let bytes =
+            postcard::to_slice(message, &mut self.buffer).map_err(|_| SendError::TooLong)?;
+        match self.socket.send(bytes) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.dropped_full = self.counters.dropped_full.saturating_add(1);
+                Err(SendError::Full)
+            }
+            Err(error) => Err(SendError::Closed(error.raw_os_error().unwrap_or(0))),
+        }
+    }
+
+    /// The next message that waits, `None` where none does. Garbage is counted and passed over.
+    pub fn receive(&mut self) -> Result<Option<Rx>, ReceiveError> {
+        loop {
+            let length = match self.socket.recv(&mut self.buffer) {
+                Ok(0) => return Err(ReceiveError::Closed(0)),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(ReceiveError::Closed(error.raw_os_error().unwrap_or(0)));
+                }
+            };
+            let message = self.buffer.get(..length).map(postcard::from_bytes);
+            if let Some(Ok(message)) = message {
+                return Ok(Some(message));
+            }
+            self.counters.dropped_garbage = self.counters.dropped_garbage.saturating_add(1);
+        }
+    }
+
+    /// What was lost so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+}
+
+impl<Tx, Rx> AsFd for Channel<Tx, Rx> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Channel<u32, String>, Channel<String, u32>) {
+        let (a, b) = UnixDatagram::pair().unwrap();
+        (
+            Channel::new(a.into()).unwrap(),
+            Channel::new(b.into()).unwrap(),
+        )
+    }
+
+    #[test]
+    fn messages_arrive_in_order_both_ways() {
+        let (mut a, mut b) = pair();
+        a.send(&1).unwrap();
+        a.send(&2).unwrap();
+        b.send(&"castor".into()).unwrap();
+        assert_eq!(b.receive(), Ok(Some(1)));
+        assert_eq!(b.receive(), Ok(Some(2)));
+        assert_eq!(b.receive(), Ok(None));
+        assert_eq!(a.receive(), Ok(Some("castor".into())));
+    }
+
+    #[test]
+    fn a_full_wire_drops_the_newest_and_counts_it() {
+        let (mut a, _b) = pair();
+        let sent = (0..1_000_000).take_while(|n| a.send(n).is_ok()).count();
+        assert!(sent > 0);
+        assert_eq!(a.counters().dropped_full, 1);
+    }
+
+    #[test]
+    fn garbage_is_counted_and_passed_over() {
+        let (raw, end) = UnixDatagram::pair().unwrap();
+        let mut end = Channel::<u32, String>::new(end.into()).unwrap();
+        raw.send(&[0xff; 3]).unwrap();
+        raw.send(&[1, b'x']).unwrap();
+        assert_eq!(end.receive(), Ok(Some("x".into())));
+        assert_eq!(end.counters().dropped_garbage, 1);
+    }
+
+    #[test]
+    fn too_long_a_message_is_refused() {
+        let (mut _a, mut b) = pair();
+        assert_eq!(
+            b.send(&"x".repeat(MESSAGE_BYTES_MAX)),
+            Err(SendError::TooLong)
+        );
+    }
+}

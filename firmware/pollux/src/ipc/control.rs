@@ -1,0 +1,300 @@
+//! The control protocol on `/run/pollux/control` (SOCK_SEQPACKET, one postcard message per datagram):
+//! a client sends a `Request` and gets one `Response`. Lists come in pages that each fit a message;
+//! the client asks for the next by position, so nothing is queued for a slow one.
+
+use core::fmt;
+use plan::config::{Endpoint, Forwarding, Prefix, Protocol, Scheduler};
+use serde::{Deserialize, Serialize};
+
+/// Where control listens.
+pub const CONTROL_PATH: &str = "/run/pollux/control";
+
+/// Bytes of list entries after which a page is closed, well below `MESSAGE_BYTES_MAX`.
+pub const PAGE_BYTES: usize = 16 * 1024;
+
+/// What a client may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Cluster, node and version, and whether a password is wanted; open to all.
+    Hello,
+    /// The console password. All below wants it once per connection where one is configured.
+    Authenticate(String),
+    /// What the box is and does.
+    Status,
+    /// Services as the kernel holds them, from this position on.
+    Services {
+        /// Position of the first one wanted.
+        from: u16,
+    },
+    /// Log lines from this sequence number on.
+    Log {
+        /// First sequence number wanted.
+        from: u64,
+    },
+    /// The config as TOML, from this byte on; secrets are left out.
+    Config {
+        /// Bytes already had.
+        from: u32,
+    },
+    /// Hand over to the peer and stay standby.
+    Standby,
+    /// Become active by planned handover.
+    Takeover,
+    /// Resign, stop, reboot.
+    Reboot,
+    /// Resign, stop, power off.
+    PowerOff,
+}
+
+/// What a client gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To `Hello`.
+    Hello(Hello),
+    /// To `Authenticate`: whether it was right.
+    Authenticated(bool),
+    /// The password comes first.
+    NotAuthenticated,
+    /// To `Status`.
+    Status(Box<Status>),
+    /// To `Services`.
+    Services(ServicePage),
+    /// To `Log`.
+    Log {
+        /// Ascending.
+        lines: Vec<LogLine>,
+        /// Sequence number that the next line will have.
+        end: u64,
+    },
+    /// To `Config`.
+    Config {
+        /// From the byte asked for.
+        text: String,
+        /// Bytes of the whole.
+        total_bytes: u32,
+    },
+    /// The command was accepted; the log tells how it went.
+    Accepted,
+    /// It could not be done: why, and what to do about it.
+    Failed(String),
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// `CARGO_PKG_VERSION`.
+    pub version: String,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Name of this box.
+    pub node: String,
+    /// `Authenticate` comes first.
+    pub wants_password: bool,
+}
+
+/// What the box is and does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// From the cluster worker, or why there is nothing.
+    pub cluster: Result<ClusterStatus, String>,
+    /// From PID 1, in the order they were started.
+    pub workers: Vec<WorkerStatus>,
+    /// Identity of the hardware watchdog, `None` where there is none.
+    pub watchdog: Option<String>,
+    /// Generation of this box's config.
+    pub generation: u64,
+    /// First bytes of its digest.
+    pub digest: u64,
+    /// `/proc/sys` paths and values, as the kernel has them now.
+    pub sysctls: Vec<(String, String)>,
+    /// Seconds since the kernel started.
+    pub uptime_s: u64,
+    /// RAM in KiB: MemTotal.
+    pub memory_total_kib: u64,
+    /// RAM in KiB: MemAvailable.
+    pub memory_available_kib: u64,
+}
+
+/// What the cluster worker knows; times are spans before now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The role's name: `standby`, `active`.
+    pub role: String,
+    /// The dataplane holds its plan.
+    pub ready: bool,
+    /// Term of this role.
+    pub term: u64,
+    /// Milliseconds in this role.
+    pub since_ms: u64,
+    /// The other box, `None` while never heard of.
+    pub peer: Option<PeerStatus>,
+    /// In the order of `Config::links`.
+    pub links: Vec<LinkStatus>,
+    /// In the order of `Config::virtual_addresses`.
+    pub virtual_addresses: Vec<AddressStatus>,
+    /// The last five, newest first.
+    pub transitions: Vec<TransitionStatus>,
+}
+
+/// The other box, as its beats say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// Fresh beats come in on some link.
+    pub alive: bool,
+    /// Its role's name.
+    pub role: String,
+    /// Its term.
+    pub term: u64,
+    /// It could take over.
+    pub ready: bool,
+    /// Generation of its config.
+    pub generation: u64,
+    /// First bytes of its config's digest; differs: drift.
+    pub digest: u64,
+}
+
+/// A heartbeat link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// `ttyS1 19200`, `sync udp 694 multicast`.
+    pub name: String,
+    /// Our frames are echoed fresh.
+    pub up: bool,
+    /// Milliseconds since the last fresh frame, `None` before the first.
+    pub silent_ms: Option<u64>,
+    /// Milliseconds from beat to beat.
+    pub beat_ms: u32,
+    /// Frames sent.
+    pub sent: u64,
+    /// Good frames received.
+    pub received: u64,
+    /// Frames missing by their sequence numbers.
+    pub lost: u64,
+    /// Frames thrown away by reason (`authentication 3`), zeros left out.
+    pub rejected: Vec<(String, u64)>,
+}
+
+/// A virtual address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// The address.
+    pub prefix: Prefix,
+    /// The kernel's name of the device it belongs on, `None` while there is none.
+    pub device: Option<String>,
+    /// The kernel holds it there, asked just now.
+    pub held: bool,
+}
+
+/// A change of role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionStatus {
+    /// Milliseconds ago.
+    pub ago_ms: u64,
+    /// The role's name before.
+    pub from: String,
+    /// The role's name after.
+    pub to: String,
+    /// Term after.
+    pub term: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// A worker process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// `cluster`, `console ttyS0`.
+    pub name: String,
+    /// `None` while it waits for its restart.
+    pub pid: Option<u32>,
+    /// Milliseconds since it started, or since it died.
+    pub since_ms: u64,
+    /// Restarts since boot.
+    pub restarts: u32,
+    /// How the last one ended.
+    pub last_end: Option<String>,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// From 1, without gaps.
+    pub sequence: u64,
+    /// Milliseconds since the kernel started.
+    pub at_ms: u64,
+    /// Severity.
+    pub level: Level,
+    /// `cluster: standby -> active …`, without line end or control characters.
+    pub text: String,
+}
+
+/// Severity of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something looks wrong.
+    Warn,
+    /// Something changed.
+    Info,
+    /// Why it changed.
+    Debug,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        })
+    }
+}
+
+/// Services as the kernel holds them, in the order of the config, strangers last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePage {
+    /// Up to `PAGE_BYTES` of them, at least one where there are more.
+    pub services: Vec<ServiceStatus>,
+    /// How many there are in all.
+    pub total: u16,
+}
+
+/// A virtual service in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Address and port clients speak to.
+    pub endpoint: Endpoint,
+    /// `None`: one we do not know.
+    pub scheduler: Option<Scheduler>,
+    /// The kernel holds it.
+    pub in_kernel: bool,
+    /// Its real servers.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// A real server in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// As in the kernel; `None`: not there.
+    pub weight: Option<u16>,
+    /// Its check's verdict; `None`: not checked, or not one of the config.
+    pub up: Option<bool>,
+    /// It is the service's fallback.
+    pub fallback: bool,
+    /// Established connections.
+    pub active_connections: u32,
+    /// Others.
+    pub inactive_connections: u32,
+    /// Connections since it was added.
+    pub connections_total: u64,
+}
