@@ -327,3 +327,11 @@ pub enum LogLevel {
     /// And why.
     Debug,
 }
+
+impl Config {
+    /// Position of the node called `name`, which indexes `nodes` and `Interface::on`.
+    #[must_use]
+    pub fn node_index(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+}

@@ -96,6 +96,9 @@ pub struct State {
     pub devices: Vec<Device>,
     /// Addresses that are set (global scope).
     pub addresses: Vec<Address>,
+    /// Addresses that may stand but need not: in a desired state the virtual ones, which the cluster worker
+    /// sets and removes and a plan leaves alone. Empty in an observed state.
+    pub virtual_addresses: Vec<Address>,
     /// Routes that we own (protocol RTPROT_POLLUX).
     pub routes: Vec<Route>,
     /// IPVS services.

@@ -5,5 +5,24 @@
 
 extern crate alloc;
 
+pub mod address;
 pub mod config;
+pub mod desired;
+pub mod diff;
+pub mod image;
 pub mod kernel;
+pub mod medium;
+pub mod names;
+pub mod password;
+pub mod paths;
+pub mod sysctl;
+pub mod text;
+pub mod validate;
+
+pub use desired::{Health, desired, device_of, virtual_addresses};
+pub use diff::diff;
+pub use image::Image;
+pub use validate::{Problem, validate};
+
+#[cfg(test)]
+mod samples;

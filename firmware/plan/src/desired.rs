@@ -1,0 +1,205 @@
+//! What the kernel of one box should hold: pure function of config, node, the devices that exist, and the
+//! health of the servers. The same on the active and on the standby box, except for the virtual addresses,
+//! which are the cluster worker's (design: no address before state).
+
+use crate::config::{
+    Attachment, CheckKind, Config, Device as Identity, Endpoint, OnFailure, Scheduler, Service,
+};
+use crate::kernel::{self, Address, Destination, Device, ServiceKey, State};
+use crate::sysctl;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// Which servers are up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    up: Vec<Vec<bool>>,
+}
+
+impl Health {
+    /// At start: a server is down until a check has succeeded; one without a check is up.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let of_service = |service: &Service| alloc::vec![service.check.kind == CheckKind::None; service.servers.len()];
+        Self {
+            up: config.services.iter().map(of_service).collect(),
+        }
+    }
+
+    /// Notes a verdict; positions are those of `Config::services` and `Service::servers`. Returns whether it
+    /// changed anything; a position that does not exist changes nothing.
+    pub fn set(&mut self, service: usize, server: usize, up: bool) -> bool {
+        match self
+            .up
+            .get_mut(service)
+            .and_then(|servers| servers.get_mut(server))
+        {
+            Some(known) => core::mem::replace(known, up) != up,
+            None => false,
+        }
+    }
+
+    /// Whether a server is up.
+    #[must_use]
+    pub fn is_up(&self, service: usize, server: usize) -> bool {
+        self.up
+            .get(service)
+            .and_then(|servers| servers.get(server))
+            .copied()
+            .unwrap_or(false)
+    }
+}
+
+/// What the kernel of node `node` should hold. Devices that do not exist (yet) are left out with all that
+/// depends on them, so that a card found later is a matter of planning again.
+#[must_use]
+pub fn desired(config: &Config, node: usize, devices: &[Device], health: &Health) -> State {
+    let attached: Vec<_> = attached(config, node, devices).collect();
+    let services = config.services.iter().enumerate();
+    State {
+        devices: attached
+            .iter()
+            .map(|&(interface, _, device)| raised(config, interface, device))
+            .collect(),
+        addresses: attached
+            .iter()
+            .flat_map(|(_, attachment, device)| own_addresses(attachment, device))
+            .collect(),
+        virtual_addresses: virtual_addresses(config, node, devices),
+        routes: routes(config, &attached),
+        services: services
+            .map(|(position, service)| balanced(service, |server| health.is_up(position, server)))
+            .collect(),
+        sysctls: sysctl::settings(attached.iter().map(|(_, _, device)| device.name.as_str())),
+    }
+}
+
+/// The virtual addresses as node `node` would set them; those whose device does not exist are left out.
+#[must_use]
+pub fn virtual_addresses(config: &Config, node: usize, devices: &[Device]) -> Vec<Address> {
+    let placed = config.virtual_addresses.iter().filter_map(|address| {
+        let device = device_of(config, node, usize::from(address.interface), devices)?;
+        Some(Address {
+            index: device.index,
+            prefix: address.prefix,
+        })
+    });
+    placed.collect()
+}
+
+/// The device by which node `node` is attached to the interface at position `interface` of
+/// `Config::interfaces`; `None` when it is not attached or the device does not exist.
+#[must_use]
+pub fn device_of<'a>(
+    config: &Config,
+    node: usize,
+    interface: usize,
+    devices: &'a [Device],
+) -> Option<&'a Device> {
+    let attachment = config.interfaces.get(interface)?.on.get(node)?.as_ref()?;
+    devices.iter().find(|device| match &attachment.device {
+        Identity::Mac(mac) => device.mac == *mac,
+        Identity::Name(name) => device.name == *name,
+    })
+}
+
+type Attached<'a> = (usize, &'a Attachment, &'a Device);
+
+fn attached<'a>(
+    config: &'a Config,
+    node: usize,
+    devices: &'a [Device],
+) -> impl Iterator<Item = Attached<'a>> {
+    config
+        .interfaces
+        .iter()
+        .enumerate()
+        .filter_map(move |(position, interface)| {
+            let attachment = interface.on.get(node)?.as_ref()?;
+            Some((
+                position,
+                attachment,
+                device_of(config, node, position, devices)?,
+            ))
+        })
+}
+
+fn raised(config: &Config, interface: usize, device: &Device) -> Device {
+    let configured = config
+        .interfaces
+        .get(interface)
+        .and_then(|interface| interface.mtu_bytes);
+    let mtu_bytes = configured.map_or(device.mtu_bytes, u32::from);
+    Device {
+        up: true,
+        mtu_bytes,
+        ..device.clone()
+    }
+}
+
+fn own_addresses(attachment: &Attachment, device: &Device) -> impl Iterator<Item = Address> {
+    attachment.addresses.iter().map(|&prefix| Address {
+        index: device.index,
+        prefix,
+    })
+}
+
+/// The routes whose next hop this box can reach, each with the interface it leaves by.
+fn routes(config: &Config, attached: &[Attached<'_>]) -> Vec<kernel::Route> {
+    let leaves_by = |via: IpAddr, interface: Option<u8>| {
+        let reaches =
+            |attachment: &Attachment| attachment.addresses.iter().any(|own| own.contains(via));
+        let mut candidates = attached.iter().filter(|(position, _, _)| {
+            interface.is_none_or(|wanted| usize::from(wanted) == *position)
+        });
+        candidates
+            .find(|(_, attachment, _)| reaches(attachment))
+            .map(|(_, _, device)| device.index)
+    };
+    let reachable = config.routes.iter().filter_map(|route| {
+        let index = leaves_by(route.via, route.interface)?;
+        Some(kernel::Route {
+            to: route.to,
+            via: route.via,
+            index: Some(index),
+        })
+    });
+    reachable.collect()
+}
+
+fn balanced(service: &Service, is_up: impl Fn(usize) -> bool) -> kernel::Service {
+    let key = ServiceKey {
+        protocol: service.protocol,
+        endpoint: Endpoint {
+            address: service.address,
+            port: service.port,
+        },
+    };
+    let destination = |endpoint, weight| Destination {
+        endpoint,
+        forwarding: service.forwarding,
+        weight,
+    };
+    let servers = service.servers.iter().enumerate();
+    let mut destinations: Vec<_> = servers
+        .filter_map(
+            |(position, server)| match (is_up(position), service.on_failure) {
+                (true, _) => Some(destination(server.endpoint, server.weight)),
+                (false, OnFailure::Quiesce) => Some(destination(server.endpoint, 0)),
+                (false, OnFailure::Remove) => None,
+            },
+        )
+        .collect();
+    if destinations.iter().all(|server| server.weight == 0) {
+        destinations.extend(service.fallback.map(|endpoint| destination(endpoint, 1)));
+    }
+    destinations.sort_by_key(|destination| destination.endpoint);
+    kernel::Service {
+        key,
+        scheduler: Some(service.scheduler),
+        // The hashing schedulers would otherwise turn away the clients of a quiescent server.
+        schedule_fallback: matches!(service.scheduler, Scheduler::Sh | Scheduler::Mh),
+        persistence_s: service.persistence_s,
+        destinations,
+    }
+}

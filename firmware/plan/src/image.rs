@@ -1,0 +1,251 @@
+//! The config as a medium holds it. Every byte may be hostile or torn: `decode` answers with a reason and
+//! never panics, and what it returns has passed `validate`. All integers are little-endian.
+//!
+//! ```text
+//!  0  magic           8  "PLXCONF\n"
+//!  8  format version  2
+//! 10  zero            2
+//! 12  payload length  4  bytes
+//! 16  generation      8  the higher one is the newer one
+//! 24  payload            postcard of `Config`
+//!     CRC32C          4  of everything before it (RFC 3720, B.4)
+//! ```
+//! A slot may be longer than its image; what follows the CRC is not looked at.
+
+use crate::config::Config;
+use crate::validate::{Problem, validate};
+use alloc::vec::Vec;
+use core::fmt;
+use crc::{CRC_32_ISCSI, Crc};
+use sha2::{Digest, Sha256};
+
+/// Most bytes of an image, and the size of a slot on a medium.
+pub const IMAGE_BYTES_MAX: usize = 64 * 1024;
+/// The only format version so far.
+pub const FORMAT_VERSION: u16 = 1;
+
+const MAGIC: [u8; 8] = *b"PLXCONF\n";
+const HEADER_BYTES: usize = 24;
+const CRC_BYTES: usize = 4;
+const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
+
+/// A decoded image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The higher one is the newer one.
+    pub generation: u64,
+    /// First eight bytes of the payload's SHA-256, big-endian: the same config has the same digest, whatever
+    /// its generation.
+    pub digest: u64,
+    /// Valid: `validate` has accepted it.
+    pub config: Config,
+}
+
+/// Why bytes are no image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageError {
+    /// There is nothing but zeros (or nothing at all).
+    Empty,
+    /// The first bytes are not ours.
+    Magic,
+    /// Made by another version of Pollux.
+    Version {
+        /// Version found.
+        found: u16,
+    },
+    /// The bytes end before the image does, or it claims to be larger than any image.
+    Length {
+        /// Bytes the header asks for, header and CRC included.
+        expected_bytes: usize,
+        /// Bytes there are.
+        found_bytes: usize,
+    },
+    /// Torn or altered.
+    Crc {
+        /// As computed.
+        expected: u32,
+        /// As found.
+        found: u32,
+    },
+    /// The CRC holds but the payload is no config: a fault of the writer.
+    Payload,
+    /// A config, but one that cannot work; the first problem.
+    Invalid(Problem),
+    /// The config is too large.
+    TooLarge {
+        /// Bytes of its image.
+        image_bytes: usize,
+    },
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "the slot is empty"),
+            Self::Magic => write!(
+                f,
+                "not a Pollux config image: write it with `polluxctl media`"
+            ),
+            Self::Version { found } => write!(
+                f,
+                "the image has format version {found}, this firmware reads {FORMAT_VERSION}: write it with the polluxctl of this release"
+            ),
+            Self::Length {
+                expected_bytes,
+                found_bytes,
+            } => write!(
+                f,
+                "the image is cut short: {found_bytes} bytes of {expected_bytes} (at most {IMAGE_BYTES_MAX}): write it again"
+            ),
+            Self::Crc { expected, found } => write!(
+                f,
+                "the image is damaged: CRC32C {found:08x} where {expected:08x} is right: write it again"
+            ),
+            Self::Payload => write!(
+                f,
+                "the image holds no config although its CRC is right: write it again"
+            ),
+            Self::Invalid(problem) => write!(f, "the config cannot work: {problem}"),
+            Self::TooLarge { image_bytes } => write!(
+                f,
+                "the config takes {image_bytes} bytes, a slot holds {IMAGE_BYTES_MAX}: use fewer services or servers"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}
+
+/// Digest of a config, as in `Image::digest`.
+#[must_use]
+pub fn digest(config: &Config) -> u64 {
+    // Serializing to memory cannot fail; an empty payload would only make the digest differ.
+    payload_digest(&postcard::to_allocvec(config).unwrap_or_default())
+}
+
+/// The image of a config.
+///
+/// # Errors
+/// `TooLarge` when it would not fit a slot.
+pub fn encode(config: &Config, generation: u64) -> Result<Vec<u8>, ImageError> {
+    let payload = postcard::to_allocvec(config).map_err(|_| ImageError::Payload)?;
+    let image_bytes = HEADER_BYTES + payload.len() + CRC_BYTES;
+    let payload_bytes =
+        u32::try_from(payload.len()).map_err(|_| ImageError::TooLarge { image_bytes })?;
+    if image_bytes > IMAGE_BYTES_MAX {
+        return Err(ImageError::TooLarge { image_bytes });
+    }
+    let mut image = Vec::with_capacity(image_bytes);
+    image.extend_from_slice(&MAGIC);
+    image.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    image.extend_from_slice(&[0; 2]);
+    image.extend_from_slice(&payload_bytes.to_le_bytes());
+    image.extend_from_slice(&generation.to_le_bytes());
+    image.extend_from_slice(&payload);
+    image.extend_from_slice(&CRC32C.checksum(&image).to_le_bytes());
+    Ok(image)
+}
+
+/// Reads an image.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn decode(slot: &[u8]) -> Result<Image, ImageError> {
+    if slot.iter().all(|&byte| byte == 0) {
+        return Err(ImageError::Empty);
+    }
+    let short = |expected_bytes| ImageError::Length {
+        expected_bytes,
+        found_bytes: slot.len(),
+    };
+    let (magic, rest) = slot.split_first_chunk::<8>().ok_or(short(HEADER_BYTES))?;
+    if *magic != MAGIC {
+        return Err(ImageError::Magic);
+    }
+    let (version, rest) = rest.split_first_chunk::<2>().ok_or(short(HEADER_BYTES))?;
+    let found = u16::from_le_bytes(*version);
+    if found != FORMAT_VERSION {
+        return Err(ImageError::Version { found });
+    }
+    let (_zero, rest) = rest.split_first_chunk::<2>().ok_or(short(HEADER_BYTES))?;
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or(short(HEADER_BYTES))?;
+    let (generation, rest) = rest.split_first_chunk::<8>().ok_or(short(HEADER_BYTES))?;
+
+    let payload_bytes = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let image_bytes = payload_bytes.saturating_add(HEADER_BYTES + CRC_BYTES);
+    if image_bytes > IMAGE_BYTES_MAX {
+        return Err(short(image_bytes));
+    }
+    let (payload, rest) = rest
+        .split_at_checked(payload_bytes)
+        .ok_or(short(image_bytes))?;
+    let (crc, _padding) = rest
+        .split_first_chunk::<CRC_BYTES>()
+        .ok_or(short(image_bytes))?;
+    let covered = slot
+        .get(..HEADER_BYTES + payload_bytes)
+        .ok_or(short(image_bytes))?;
+    let (expected, found) = (CRC32C.checksum(covered), u32::from_le_bytes(*crc));
+    if expected != found {
+        return Err(ImageError::Crc { expected, found });
+    }
+    let config = decode_payload(payload)?;
+    Ok(Image {
+        generation: u64::from_le_bytes(*generation),
+        digest: payload_digest(payload),
+        config,
+    })
+}
+
+fn decode_payload(payload: &[u8]) -> Result<Config, ImageError> {
+    let (config, rest) = postcard::take_from_bytes(payload).map_err(|_| ImageError::Payload)?;
+    if !rest.is_empty() {
+        return Err(ImageError::Payload);
+    }
+    match validate(&config) {
+        Ok(()) => Ok(config),
+        Err(problems) => Err(problems
+            .into_iter()
+            .next()
+            .map_or(ImageError::Payload, ImageError::Invalid)),
+    }
+}
+
+fn payload_digest(payload: &[u8]) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(payload).into();
+    hash.first_chunk()
+        .map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+/// What a medium's slots hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Position and image of the valid slot of the highest generation; of two alike, the first.
+    pub newest: Option<(usize, Image)>,
+    /// Positions of slots that hold no valid image, and why.
+    pub rejected: Vec<(usize, ImageError)>,
+}
+
+/// Chooses among a medium's slots.
+#[must_use]
+pub fn newest(slots: &[&[u8]]) -> Choice {
+    let mut choice = Choice {
+        newest: None,
+        rejected: Vec::new(),
+    };
+    for (position, slot) in slots.iter().enumerate() {
+        match decode(slot) {
+            Ok(image)
+                if choice
+                    .newest
+                    .as_ref()
+                    .is_none_or(|(_, best)| image.generation > best.generation) =>
+            {
+                choice.newest = Some((position, image));
+            }
+            Ok(_) => {}
+            Err(error) => choice.rejected.push((position, error)),
+        }
+    }
+    choice
+}
