@@ -1,0 +1,365 @@
+//! The operator's session on one tty, without I/O: keys, answers and log lines in; text and requests
+//! out. One request is under way at a time; what is typed meanwhile waits. Log lines that arrive while
+//! a line is being edited are printed above it.
+
+use super::commands::{self, Command, ParseError};
+use super::editor::{Editor, Outcome};
+use super::keys::Decoder;
+use super::view;
+use crate::ipc::control::{Hello, LogLine, Request, Response, ServiceStatus};
+
+/// Bytes of type-ahead kept while an answer is awaited; more is dropped, as by a tty.
+const TYPE_AHEAD_BYTES_MAX: usize = 256;
+
+/// What the session is doing.
+#[derive(Debug)]
+enum State {
+    /// No control socket yet.
+    Connecting,
+    /// `Hello` is under way.
+    Greeting,
+    /// The password is being typed.
+    Password,
+    /// The password is under way.
+    LoggingIn,
+    /// A command is being typed.
+    Prompt,
+    /// A command is under way.
+    Running(Running),
+}
+
+/// A command whose answer comes in pages, or in one.
+#[derive(Debug)]
+enum Running {
+    One,
+    Services(Vec<ServiceStatus>),
+    /// Counts back from the end of the log.
+    LogEnd {
+        lines: u64,
+    },
+    Log,
+    Config {
+        had_bytes: u32,
+    },
+}
+
+/// A session. Whoever drives it writes `take_output` to the tty and sends `take_request` to control.
+pub struct Shell {
+    state: State,
+    hello: Option<Hello>,
+    decoder: Decoder,
+    editor: Editor,
+    password: Editor,
+    type_ahead: Vec<u8>,
+    output: String,
+    request: Option<Request>,
+    /// Answers still to come for commands that were cancelled.
+    stale_answers: u32,
+}
+
+impl Shell {
+    /// A session that waits for the control socket.
+    pub fn new() -> Self {
+        Shell {
+            state: State::Connecting,
+            hello: None,
+            decoder: Decoder::default(),
+            editor: Editor::new(false),
+            password: Editor::new(true),
+            type_ahead: Vec::new(),
+            output: String::new(),
+            request: None,
+            stale_answers: 0,
+        }
+    }
+
+    /// Text to print since the last call; lines end in `\n`.
+    pub fn take_output(&mut self) -> String {
+        core::mem::take(&mut self.output)
+    }
+
+    /// The request to send, once.
+    pub fn take_request(&mut self) -> Option<Request> {
+        self.request.take()
+    }
+
+    /// The control socket is there.
+    pub fn connected(&mut self) {
+        self.state = State::Greeting;
+        self.request = Some(Request::Hello);
+    }
+
+    /// The control socket is gone: a login is gone with it.
+    pub fn disconnected(&mut self) {
+        let shown = matches!(self.state, State::Prompt | State::Password);
+        let waiting = matches!(self.state, State::Running(_) | State::LoggingIn);
+        if shown || waiting {
+            let above = if shown { "\n" } else { "" };
+            self.print(above);
+            self.print("the control worker is gone; PID 1 starts it again\n");
+        }
+        self.state = State::Connecting;
+        self.request = None;
+        self.stale_answers = 0;
+    }
+
+    /// Bytes from the tty.
+    pub fn typed(&mut self, bytes: &[u8]) {
+        let room = TYPE_AHEAD_BYTES_MAX.saturating_sub(self.type_ahead.len());
+        self.type_ahead.extend(bytes.iter().take(room));
+        self.drain_type_ahead();
+    }
+
+    /// A line for the operator.
+    pub fn log_line(&mut self, line: &LogLine) {
+        let prompt = self.prompt();
+        if prompt.is_some() {
+            self.print("\r\x1b[K");
+        }
+        self.print(&view::log_line(line));
+        self.draw();
+    }
+
+    /// Log lines were lost because this tty is too slow.
+    pub fn log_lines_lost(&mut self, count: u64) {
+        if self.prompt().is_some() {
+            self.print("\r\x1b[K");
+        }
+        self.print(&format!("({count} log lines not shown: see `log`)\n"));
+        self.draw();
+    }
+
+    /// The answer to the request under way.
+    pub fn answered(&mut self, response: Response) {
+        if self.stale_answers > 0 {
+            self.stale_answers -= 1;
+            return;
+        }
+        let state = core::mem::replace(&mut self.state, State::Prompt);
+        match (state, response) {
+            (State::Greeting, Response::Hello(hello)) => self.greet(hello),
+            (State::LoggingIn, Response::Authenticated(true)) => {}
+            (State::LoggingIn, Response::Authenticated(false)) => {
+                self.print("wrong password\n");
+                self.state = State::Password;
+            }
+            (State::Running(running), response) => self.answer(running, response),
+            // Nothing was asked.
+            (state, _) => {
+                self.state = state;
+                return;
+            }
+        }
+        self.draw();
+        self.drain_type_ahead();
+    }
+
+    fn greet(&mut self, hello: Hello) {
+        self.print(&view::banner(&hello));
+        if hello.wants_password {
+            self.state = State::Password;
+        } else {
+            self.print("`help` lists the commands\n");
+        }
+        self.hello = Some(hello);
+    }
+
+    fn answer(&mut self, running: Running, response: Response) {
+        match (running, response) {
+            (Running::Services(mut have), Response::Services(page)) => {
+                let more = !page.services.is_empty();
+                have.extend(page.services);
+                match u16::try_from(have.len()) {
+                    Ok(from) if more && from < page.total => {
+                        self.run(Running::Services(have), Request::Services { from });
+                    }
+                    _ => self.print(&view::services(&have)),
+                }
+            }
+            (Running::LogEnd { lines }, Response::Log { end, .. }) => {
+                let from = end.saturating_sub(lines).max(1);
+                if from < end {
+                    self.run(Running::Log, Request::Log { from });
+                }
+            }
+            (Running::Log, Response::Log { lines, end }) => self.log_page(&lines, end),
+            (Running::Config { had_bytes }, Response::Config { text, total_bytes }) => {
+                self.print(&text);
+                let had = had_bytes.saturating_add(u32::try_from(text.len()).unwrap_or(u32::MAX));
+                if !text.is_empty() && had < total_bytes {
+                    let running = Running::Config { had_bytes: had };
+                    self.run(running, Request::Config { from: had });
+                }
+            }
+            (Running::One, Response::Status(status)) => {
+                let node = self.hello.as_ref().map_or("", |hello| hello.node.as_str());
+                let text = view::status(node, &status);
+                self.print(&text);
+            }
+            (Running::One, Response::Accepted) => self.print("accepted; the log tells the rest\n"),
+            (_, Response::Failed(why)) => self.print(&format!("{why}\n")),
+            (_, Response::NotAuthenticated) => self.state = State::Password,
+            (_, _) => self.print("unexpected answer from control\n"),
+        }
+    }
+
+    fn log_page(&mut self, lines: &[LogLine], end: u64) {
+        for line in lines {
+            self.print(&view::log_line(line));
+        }
+        let next = lines.last().map_or(end, |line| line.sequence + 1);
+        if next < end {
+            self.run(Running::Log, Request::Log { from: next });
+        }
+    }
+
+    fn drain_type_ahead(&mut self) {
+        let bytes = core::mem::take(&mut self.type_ahead);
+        let mut rest = bytes.iter();
+        while self.prompt().is_some() || self.is_cancellable(rest.as_slice()) {
+            let Some(byte) = rest.next() else { break };
+            if let Some(key) = self.decoder.push(*byte) {
+                self.pressed(key);
+            }
+        }
+        self.type_ahead = rest.as_slice().to_vec();
+    }
+
+    /// ctrl-c gets out of a command whose answer does not come.
+    fn is_cancellable(&mut self, rest: &[u8]) -> bool {
+        let cancel = matches!(self.state, State::Running(_)) && rest.first() == Some(&0x03);
+        if cancel {
+            self.state = State::Prompt;
+            if self.request.take().is_none() {
+                self.stale_answers += 1;
+            }
+        }
+        cancel
+    }
+
+    fn pressed(&mut self, key: super::keys::Key) {
+        let in_password = matches!(self.state, State::Password);
+        let editor = if in_password {
+            &mut self.password
+        } else {
+            &mut self.editor
+        };
+        match editor.handle(key) {
+            Outcome::Nothing => {}
+            Outcome::Echo(char) => self.output.push(char),
+            Outcome::Redraw => self.draw(),
+            Outcome::Clear => {
+                self.print("\x1b[H\x1b[2J");
+                self.draw();
+            }
+            Outcome::Complete => self.complete(),
+            Outcome::Cancelled { logout } => {
+                self.print("\n");
+                if logout {
+                    self.log_out();
+                }
+                self.draw();
+            }
+            Outcome::Line(password) if in_password => {
+                self.print("\n");
+                self.state = State::LoggingIn;
+                self.request = Some(Request::Authenticate(password));
+            }
+            Outcome::Line(line) => {
+                self.print("\n");
+                self.execute(&line);
+                self.draw();
+            }
+        }
+    }
+
+    fn complete(&mut self) {
+        let completion = commands::complete(self.editor.before_cursor());
+        if !completion.choices.is_empty() && completion.insert.is_empty() {
+            self.print(&format!("\n{}\n", completion.choices.join("  ")));
+        }
+        self.editor.insert(&completion.insert);
+        self.draw();
+    }
+
+    fn execute(&mut self, line: &str) {
+        match commands::parse(line) {
+            None => {}
+            Some(Err(ParseError::Usage(usage))) => self.print(&format!("usage: {usage}\n")),
+            Some(Err(ParseError::Unknown(alike))) if alike.is_empty() => {
+                self.print("no such command; `help` lists them\n");
+            }
+            Some(Err(ParseError::Unknown(alike))) => {
+                self.print(&format!("write one of: {}\n", alike.join(" ")));
+            }
+            Some(Ok(command)) => self.start(command),
+        }
+    }
+
+    fn start(&mut self, command: Command) {
+        match command {
+            Command::Status => self.run(Running::One, Request::Status),
+            Command::Services => {
+                self.run(Running::Services(Vec::new()), Request::Services { from: 0 });
+            }
+            // Nothing is that far on: the answer tells only where the end is.
+            Command::Log { lines } => {
+                self.run(Running::LogEnd { lines }, Request::Log { from: u64::MAX });
+            }
+            Command::Config => {
+                self.run(
+                    Running::Config { had_bytes: 0 },
+                    Request::Config { from: 0 },
+                );
+            }
+            Command::Standby => self.run(Running::One, Request::Standby),
+            Command::Takeover => self.run(Running::One, Request::Takeover),
+            Command::Reboot => self.run(Running::One, Request::Reboot),
+            Command::PowerOff => self.run(Running::One, Request::PowerOff),
+            Command::Help => self.print(&view::help()),
+            Command::Logout => self.log_out(),
+        }
+    }
+
+    fn run(&mut self, running: Running, request: Request) {
+        self.state = State::Running(running);
+        self.request = Some(request);
+    }
+
+    fn log_out(&mut self) {
+        self.editor = Editor::new(false);
+        self.state = State::Greeting;
+        // Control takes a new `Hello` as the end of a login.
+        self.request = Some(Request::Hello);
+    }
+
+    /// The prompt, where one is shown.
+    fn prompt(&self) -> Option<String> {
+        match self.state {
+            State::Password => Some("password: ".into()),
+            State::Prompt => {
+                let node = self.hello.as_ref().map_or("", |hello| hello.node.as_str());
+                Some(format!("{node}> "))
+            }
+            _ => None,
+        }
+    }
+
+    fn draw(&mut self) {
+        let Some(prompt) = self.prompt() else { return };
+        let editor = match self.state {
+            State::Password => &self.password,
+            _ => &self.editor,
+        };
+        let text = editor.draw(&prompt);
+        self.print(&text);
+    }
+
+    fn print(&mut self, text: &str) {
+        self.output.push_str(text);
+    }
+}
+
+#[cfg(test)]
+#[path = "shell_tests.rs"]
+mod tests;
