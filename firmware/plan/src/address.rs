@@ -1,6 +1,6 @@
-//! Arithmetic of address prefixes and how addresses are written. RFC 4632 (CIDR), RFC 5952 (IPv6 text).
+//! Arithmetic of address prefixes, and how addresses of all kinds are written. RFC 4632 (CIDR), RFC 5952 (IPv6 text).
 
-use crate::config::{Endpoint, Prefix};
+use crate::config::{Device, Endpoint, Prefix};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -60,6 +60,17 @@ impl fmt::Display for Prefix {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Mac([a, b, c, d, e, g]) => {
+                write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+            }
+        }
     }
 }
 

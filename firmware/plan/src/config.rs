@@ -335,3 +335,14 @@ impl Config {
         self.nodes.iter().position(|node| node.name == name)
     }
 }
+
+impl Check {
+    /// No check: the server counts as up.
+    pub const NONE: Self = Self {
+        kind: CheckKind::None,
+        interval_ms: 0,
+        timeout_ms: 0,
+        failures_to_down: 0,
+        successes_to_up: 0,
+    };
+}

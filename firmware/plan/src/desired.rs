@@ -203,3 +203,121 @@ fn balanced(service: &Service, is_up: impl Fn(usize) -> bool) -> kernel::Service
         destinations,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::samples::{devices, endpoint, pair, prefix};
+
+    fn state(config: &Config, health: &Health) -> State {
+        desired(config, 0, &devices(), health)
+    }
+
+    fn weights(state: &State, service: usize) -> Vec<(Endpoint, u16)> {
+        state.services[service]
+            .destinations
+            .iter()
+            .map(|server| (server.endpoint, server.weight))
+            .collect()
+    }
+
+    #[test]
+    fn devices_are_raised_with_own_addresses_and_routes() {
+        let config = pair();
+        let state = state(&config, &Health::new(&config));
+        assert!(state.devices.iter().all(|device| device.up));
+        let own = |index, text| Address {
+            index,
+            prefix: prefix(text),
+        };
+        assert_eq!(
+            state.addresses,
+            [
+                own(2, "198.51.100.2/24"),
+                own(2, "2001:db8::2/64"),
+                own(3, "10.0.0.2/24"),
+                own(4, "192.0.2.1/30")
+            ]
+        );
+        assert_eq!(
+            state.virtual_addresses,
+            [
+                own(2, "198.51.100.10/24"),
+                own(2, "2001:db8::10/64"),
+                own(3, "10.0.0.1/24")
+            ]
+        );
+        let leaves_by: Vec<_> = state.routes.iter().map(|route| route.index).collect();
+        assert_eq!(leaves_by, [Some(2), Some(3)]);
+        assert_eq!(state.sysctls[0], ("net/ipv4/ip_forward".into(), "1".into()));
+        assert!(
+            state
+                .sysctls
+                .contains(&("net/ipv6/conf/eth2/accept_dad".into(), "0".into()))
+        );
+    }
+
+    #[test]
+    fn a_missing_card_takes_only_what_depends_on_it() {
+        let config = pair();
+        let without_wan = &devices()[1..];
+        let state = desired(&config, 0, without_wan, &Health::new(&config));
+        assert_eq!(state.devices.len(), 2);
+        assert_eq!(state.routes.len(), 1);
+        assert_eq!(state.virtual_addresses.len(), 1);
+        assert_eq!(state.services.len(), config.services.len());
+    }
+
+    #[test]
+    fn a_failed_server_is_removed_or_quiesced_as_configured() {
+        let mut config = pair();
+        let mut health = Health::new(&config);
+        assert!(health.set(0, 0, true));
+        assert!(!health.set(0, 0, true));
+        assert!(!health.set(0, 9, true));
+        assert_eq!(
+            weights(&state(&config, &health), 0),
+            [(endpoint("10.0.0.21:80"), 1)]
+        );
+        config.services[0].on_failure = OnFailure::Quiesce;
+        assert_eq!(
+            weights(&state(&config, &health), 0),
+            [
+                (endpoint("10.0.0.21:80"), 1),
+                (endpoint("10.0.0.22:8080"), 0)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_fallback_stands_while_nobody_else_takes_connections() {
+        let mut config = pair();
+        let mut health = Health::new(&config);
+        assert_eq!(
+            weights(&state(&config, &health), 0),
+            [(endpoint("10.0.0.99:80"), 1)]
+        );
+        health.set(0, 1, true);
+        assert_eq!(
+            weights(&state(&config, &health), 0),
+            [(endpoint("10.0.0.22:8080"), 1)]
+        );
+        config.services[0].servers[1].weight = 0;
+        assert_eq!(
+            weights(&state(&config, &health), 0),
+            [
+                (endpoint("10.0.0.22:8080"), 0),
+                (endpoint("10.0.0.99:80"), 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn servers_without_a_check_are_up() {
+        let config = pair();
+        let state = state(&config, &Health::new(&config));
+        assert_eq!(weights(&state, 2), [(endpoint("[2001:db8::21]:53"), 1)]);
+        assert!(state.services[0].schedule_fallback && !state.services[1].schedule_fallback);
+    }
+}

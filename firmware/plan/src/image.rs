@@ -249,3 +249,141 @@ pub fn newest(slots: &[&[u8]]) -> Choice {
     }
     choice
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::samples::{configs, large, pair};
+    use proptest::prelude::*;
+
+    #[test]
+    fn header_stands_as_documented() {
+        let image = encode(&pair(), 0x0102_0304).unwrap();
+        assert_eq!(&image[..12], b"PLXCONF\n\x01\0\0\0");
+        assert_eq!(
+            usize::try_from(u32::from_le_bytes(image[12..16].try_into().unwrap())).unwrap(),
+            image.len() - 28
+        );
+        assert_eq!(image[16..24], [4, 3, 2, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_hundred_services_of_ten_servers_fit_a_slot() {
+        let image = encode(&large(100, 10), 1).unwrap();
+        std::println!("image of 100 services x 10 servers: {} bytes", image.len());
+        assert!(image.len() <= IMAGE_BYTES_MAX / 2, "{} bytes", image.len());
+        assert!(matches!(
+            encode(&large(2000, 10), 1),
+            Err(ImageError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn each_kind_of_damage_has_its_reason() {
+        let image = encode(&pair(), 7).unwrap();
+        assert_eq!(decode(&[]), Err(ImageError::Empty));
+        assert_eq!(decode(&[0; 512]), Err(ImageError::Empty));
+        assert_eq!(decode(&[0xff; 512]), Err(ImageError::Magic));
+        assert!(matches!(
+            decode(&image[..3]),
+            Err(ImageError::Length { found_bytes: 3, .. })
+        ));
+        assert!(matches!(
+            decode(&image[..image.len() - 1]),
+            Err(ImageError::Length { .. })
+        ));
+        let changed = |position: usize, byte: u8| {
+            let mut image = image.clone();
+            image[position] = byte;
+            decode(&image).unwrap_err()
+        };
+        assert_eq!(changed(8, 9), ImageError::Version { found: 9 });
+        assert!(matches!(changed(15, 9), ImageError::Length { .. }));
+        assert!(matches!(changed(16, 9), ImageError::Crc { .. }));
+        assert!(matches!(changed(40, 0xee), ImageError::Crc { .. }));
+    }
+
+    #[test]
+    fn a_config_that_cannot_work_is_not_let_in() {
+        let mut config = pair();
+        config.nodes.pop();
+        let reason = decode(&encode(&config, 1).unwrap()).unwrap_err();
+        assert!(matches!(reason, ImageError::Invalid(problem) if problem.path == "nodes"));
+    }
+
+    #[test]
+    fn the_newest_valid_slot_wins_and_the_others_say_why_not() {
+        let (old, new) = (
+            encode(&pair(), 4).unwrap(),
+            encode(&large(1, 1), 5).unwrap(),
+        );
+        assert_eq!(newest(&[&old, &new]).newest.unwrap().0, 1);
+        assert_eq!(newest(&[&new, &old]).newest.unwrap().0, 0);
+        let torn = &new[..new.len() / 2];
+        let choice = newest(&[&old, torn]);
+        assert_eq!(choice.newest.unwrap().1.config, pair());
+        assert!(matches!(
+            choice.rejected[..],
+            [(1, ImageError::Length { .. })]
+        ));
+        let choice = newest(&[torn, &[]]);
+        assert!(choice.newest.is_none());
+        assert_eq!(choice.rejected.len(), 2);
+    }
+
+    /// A slot is overwritten in place: up to some byte it is the new image, from there on the old one.
+    #[test]
+    fn a_slot_torn_at_any_byte_is_the_old_the_new_or_no_image() {
+        let (old, new) = (
+            encode(&pair(), 4).unwrap(),
+            encode(&large(2, 2), 6).unwrap(),
+        );
+        let mut slot = alloc::vec![0; IMAGE_BYTES_MAX];
+        slot[..old.len()].copy_from_slice(&old);
+        for (position, &byte) in new.iter().enumerate() {
+            slot[position] = byte;
+            if let Ok(image) = decode(&slot) {
+                assert!(
+                    position + 1 == new.len() || image.config == pair(),
+                    "torn at byte {position}"
+                );
+            }
+        }
+        assert_eq!(decode(&slot).unwrap().generation, 6);
+    }
+
+    proptest! {
+        #[test]
+        fn images_give_back_their_config(config in configs(), generation: u64) {
+            prop_assert_eq!(validate(&config), Ok(()));
+            let image = decode(&encode(&config, generation).unwrap()).unwrap();
+            prop_assert_eq!(image, Image { generation, digest: digest(&config), config });
+        }
+
+        #[test]
+        fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+            let _ = decode_payload(&bytes);
+        }
+
+        #[test]
+        fn no_payload_with_a_right_crc_makes_decoding_panic(flips in prop::collection::vec((24usize..400, any::<u8>()), 1..8)) {
+            let mut image = encode(&pair(), 1).unwrap();
+            let end = image.len() - CRC_BYTES;
+            flips.iter().for_each(|&(position, byte)| image[position.min(end - 1)] = byte);
+            let crc = CRC32C.checksum(&image[..end]).to_le_bytes();
+            image[end..].copy_from_slice(&crc);
+            if let Ok(image) = decode(&image) {
+                prop_assert_eq!(validate(&image.config), Ok(()));
+            }
+        }
+
+        #[test]
+        fn a_single_flipped_bit_is_noticed(bit in 0usize..1600) {
+            let mut image = encode(&pair(), 1).unwrap();
+            image[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode(&image).is_err());
+        }
+    }
+}

@@ -25,4 +25,7 @@ pub use image::Image;
 pub use validate::{Problem, validate};
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod samples;
+#[cfg(test)]
+extern crate std;

@@ -75,3 +75,30 @@ fn common_network(
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::samples::pair;
+    use alloc::string::ToString;
+
+    #[test]
+    fn both_boxes_see_the_same_path_from_their_end() {
+        let config = pair();
+        let seen = |node, link| {
+            udp_path(&config, node, link)
+                .map(|path| [path.local, path.peer, path.to].map(|address| address.to_string()))
+        };
+        assert_eq!(seen(0, 0), None);
+        assert_eq!(seen(0, 1).unwrap(), ["192.0.2.1", "192.0.2.2", "192.0.2.2"]);
+        assert_eq!(seen(1, 1).unwrap(), ["192.0.2.2", "192.0.2.1", "192.0.2.1"]);
+        assert_eq!(seen(1, 2).unwrap(), ["10.0.0.3", "10.0.0.2", "10.0.0.255"]);
+        assert_eq!(
+            seen(0, 3).unwrap(),
+            ["198.51.100.2", "198.51.100.3", "239.0.0.1"]
+        );
+        assert_eq!(seen(2, 1), None);
+        assert_eq!(seen(0, 9), None);
+    }
+}

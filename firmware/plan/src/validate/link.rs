@@ -1,0 +1,141 @@
+//! Checks of heartbeat links.
+
+use super::network::{InterfaceName, is_on_both};
+use super::{LINKS_MAX, Problems, Quoted, is_repeated};
+use crate::config::{Cast, Config, Link};
+use crate::paths::udp_path;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Speeds that every 8250-compatible port has.
+const BAUDS: [u32; 7] = [9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800];
+
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    let links = &config.links;
+    if links.is_empty() || links.len() > LINKS_MAX {
+        let fault = "heartbeat links cannot be";
+        problems.add(
+            "links".into(),
+            &links.len(),
+            fault,
+            &format!("write 1 to {LINKS_MAX} [[link]] sections"),
+        );
+    }
+    for (position, link) in links.iter().enumerate() {
+        match link {
+            Link::Serial { tty, baud } => serial_link(links, position, tty, *baud, problems),
+            Link::Udp {
+                interface,
+                port,
+                cast,
+            } => udp_link(config, position, (*interface, *port, *cast), problems),
+        }
+    }
+}
+
+fn serial_link(links: &[Link], position: usize, tty: &str, baud: u32, problems: &mut Problems) {
+    let path = |field| format!("links[{position}].{field}");
+    if !tty.starts_with("tty")
+        || tty.len() > 15
+        || !tty.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        problems.add(
+            path("tty"),
+            &Quoted(tty),
+            "is no serial port",
+            "write its name without /dev/, as \"ttyS1\"",
+        );
+    } else if tty == "ttyS0" {
+        problems.add(
+            path("tty"),
+            &tty,
+            "is the console",
+            "write another port, as \"ttyS1\"",
+        );
+    }
+    let ttys = links.iter().map(|link| {
+        if let Link::Serial { tty, .. } = link {
+            Some(tty.as_str())
+        } else {
+            None
+        }
+    });
+    if is_repeated(ttys, position, &Some(tty)) {
+        problems.add(path("tty"), &tty, "carries two links", "use each port once");
+    }
+    if !BAUDS.contains(&baud) {
+        let known: Vec<String> = BAUDS.iter().map(|baud| format!("{baud}")).collect();
+        problems.add(
+            path("baud"),
+            &baud,
+            "is no usual speed",
+            &format!("write one of {}", known.join(", ")),
+        );
+    }
+}
+
+fn udp_link(
+    config: &Config,
+    position: usize,
+    (interface, port, cast): (u8, u16, Cast),
+    problems: &mut Problems,
+) {
+    let path = |field| format!("links[{position}].{field}");
+    problems.within(path("port"), port.into(), (1, 65_535), "");
+    let sockets = config.links.iter().map(|link| {
+        if let Link::Udp {
+            interface, port, ..
+        } = link
+        {
+            Some((*interface, *port))
+        } else {
+            None
+        }
+    });
+    if is_repeated(sockets, position, &Some((interface, port))) {
+        let fault = "is used by two links of this interface";
+        problems.add(
+            path("port"),
+            &port,
+            fault,
+            "write another port for one of them",
+        );
+    }
+    if let Cast::Multicast(group) = cast
+        && !group.is_multicast()
+    {
+        problems.add(
+            path("group"),
+            &group,
+            "is no multicast group",
+            "write an address from 239.0.0.0 to 239.255.255.255",
+        );
+    }
+    let name = InterfaceName(config, usize::from(interface));
+    if !is_on_both(config, usize::from(interface)) {
+        let fault = "is not an interface of both boxes";
+        problems.add(
+            path("interface"),
+            &name,
+            fault,
+            "write an interface that both boxes have",
+        );
+    } else if udp_path(config, 0, position).is_none() {
+        let (fault, advice) = match cast {
+            Cast::Unicast => (
+                "has no network in which both boxes have an own address",
+                "give each box an address of the same network",
+            ),
+            Cast::Broadcast => (
+                "has no IPv4 network with a broadcast address in which both boxes have an own address",
+                "give each box an IPv4 address of the same network, or write udp = \"unicast\"",
+            ),
+            Cast::Multicast(_) => (
+                "has no IPv4 network in which both boxes have an own address",
+                "give each box an IPv4 address of the same network, or write udp = \"unicast\"",
+            ),
+        };
+        problems.add(path("interface"), &name, fault, advice);
+    }
+}

@@ -1,0 +1,235 @@
+//! Checks of routes and virtual addresses, and what all checks of addresses ask the config.
+
+use super::{Problems, is_repeated};
+use crate::config::{Attachment, Config, Prefix, Route, VirtualAddress};
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+use core::net::IpAddr;
+
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    for (position, route) in config.routes.iter().enumerate() {
+        check_route(config, position, route, problems);
+    }
+    for (position, address) in config.virtual_addresses.iter().enumerate() {
+        virtual_address(config, position, *address, problems);
+    }
+}
+
+/// How one node is attached to the interfaces it has.
+pub(super) fn attachments(
+    config: &Config,
+    node: usize,
+) -> impl Iterator<Item = (usize, &Attachment)> {
+    let interfaces = config.interfaces.iter().enumerate();
+    interfaces.filter_map(move |(position, interface)| {
+        Some((position, interface.on.get(node)?.as_ref()?))
+    })
+}
+
+/// The box's own addresses of one node, with their interface.
+pub(super) fn own_addresses(config: &Config, node: usize) -> impl Iterator<Item = (usize, Prefix)> {
+    attachments(config, node).flat_map(|(position, attachment)| {
+        attachment.addresses.iter().map(move |&own| (position, own))
+    })
+}
+
+/// The own addresses of all nodes.
+pub(super) fn all_own(config: &Config) -> impl Iterator<Item = IpAddr> {
+    (0..config.nodes.len())
+        .flat_map(|node| own_addresses(config, node))
+        .map(|(_, own)| own.address)
+}
+
+/// Name of the first node that has no own address in the network of `address`, on `interface` if given.
+pub(super) fn node_without(
+    config: &Config,
+    address: IpAddr,
+    interface: Option<usize>,
+) -> Option<&str> {
+    let reaches = |node| {
+        let mut own = own_addresses(config, node)
+            .filter(|(position, _)| interface.is_none_or(|wanted| wanted == *position));
+        own.any(|(_, own)| own.contains(address))
+    };
+    config
+        .nodes
+        .iter()
+        .enumerate()
+        .find(|&(node, _)| !reaches(node))
+        .map(|(_, node)| node.name.as_str())
+}
+
+/// An address as it is set on an interface.
+pub(super) fn host_prefix(path: String, prefix: Prefix, problems: &mut Problems) {
+    problems.unicast(path.clone(), prefix.address);
+    let max = prefix.length_max();
+    if prefix.length == 0 || prefix.length > max {
+        problems.add(
+            path,
+            &prefix,
+            "has no such prefix length",
+            &format!("write /1 to /{max}"),
+        );
+    } else if prefix
+        .broadcast()
+        .is_some_and(|broadcast| prefix.address == broadcast || prefix == prefix.network())
+    {
+        let fault = "is the first or last address of its network, which no host may have";
+        problems.add(path, &prefix, fault, "write an address between them");
+    }
+}
+
+fn check_route(config: &Config, position: usize, route: &Route, problems: &mut Problems) {
+    let path = |field| format!("routes[{position}].{field}");
+    if route.to.length > route.to.length_max() {
+        problems.add(
+            path("to"),
+            &route.to,
+            "has no such prefix length",
+            &format!("write at most /{}", route.to.length_max()),
+        );
+    } else if route.to.network() != route.to {
+        problems.add(
+            path("to"),
+            &route.to,
+            "has bits behind its prefix",
+            &format!("write {}", route.to.network()),
+        );
+    }
+    if is_repeated(
+        config.routes.iter().map(|route| route.to),
+        position,
+        &route.to,
+    ) {
+        problems.add(path("to"), &route.to, "has two routes", "keep one of them");
+    }
+    if route.to.address.is_ipv4() != route.via.is_ipv4() {
+        problems.add(
+            path("via"),
+            &route.via,
+            "is of another family than the destination",
+            "write a next hop of the same family",
+        );
+        return;
+    }
+    problems.unicast(path("via"), route.via);
+    let is_ours = all_own(config)
+        .chain(
+            config
+                .virtual_addresses
+                .iter()
+                .map(|address| address.prefix.address),
+        )
+        .any(|own| own == route.via);
+    if is_ours {
+        problems.add(
+            path("via"),
+            &route.via,
+            "is an address of the boxes themselves",
+            "write the router's address",
+        );
+    }
+    let Some(interface) = route.interface.map(usize::from) else {
+        let is_reached = (0..config.nodes.len())
+            .any(|node| own_addresses(config, node).any(|(_, own)| own.contains(route.via)));
+        if !is_reached {
+            problems.add(
+                path("via"),
+                &route.via,
+                "is in no network of either box",
+                "write a router that a box reaches directly",
+            );
+        }
+        return;
+    };
+    if interface >= config.interfaces.len() {
+        problems.add(
+            path("interface"),
+            &interface,
+            "is no interface",
+            "write an interface's name",
+        );
+    } else if let Some(node) = node_without(config, route.via, Some(interface)) {
+        let fault = format!("is in no network of {node} on this interface");
+        problems.add(
+            path("via"),
+            &route.via,
+            &fault,
+            "write a router of that network, or leave out the interface",
+        );
+    }
+}
+
+fn virtual_address(
+    config: &Config,
+    position: usize,
+    address: VirtualAddress,
+    problems: &mut Problems,
+) {
+    let path = |field| format!("virtual_addresses[{position}].{field}");
+    host_prefix(path("prefix"), address.prefix, problems);
+    let known = config
+        .virtual_addresses
+        .iter()
+        .map(|address| address.prefix.address);
+    if is_repeated(known, position, &address.prefix.address) {
+        problems.add(
+            path("prefix"),
+            &address.prefix,
+            "is there twice",
+            "keep one of them",
+        );
+    }
+    if all_own(config).any(|own| own == address.prefix.address) {
+        let advice = "write an address that moves between the boxes, not one that belongs to a box";
+        problems.add(
+            path("prefix"),
+            &address.prefix,
+            "is a box's own address",
+            advice,
+        );
+        return;
+    }
+    let interface = usize::from(address.interface);
+    if !is_on_both(config, interface) {
+        let fault = "is not an interface of both boxes, so the address could not move";
+        problems.add(
+            path("interface"),
+            &InterfaceName(config, interface),
+            fault,
+            "write an interface that both boxes have",
+        );
+    } else if let Some(node) = node_without(config, address.prefix.address, Some(interface)) {
+        let fault = format!(
+            "is in no network of {node} on interface {}",
+            InterfaceName(config, interface)
+        );
+        problems.add(
+            path("prefix"),
+            &address.prefix,
+            &fault,
+            "write an address of that network, or add one of its addresses to the box",
+        );
+    }
+}
+
+/// Whether both boxes are attached to an interface.
+pub(super) fn is_on_both(config: &Config, interface: usize) -> bool {
+    config
+        .interfaces
+        .get(interface)
+        .is_some_and(|interface| interface.on.iter().all(Option::is_some))
+}
+
+/// The name of the interface at a position.
+pub(super) struct InterfaceName<'a>(pub(super) &'a Config, pub(super) usize);
+
+impl fmt::Display for InterfaceName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.interfaces.get(self.1) {
+            Some(interface) => f.write_str(&interface.name),
+            None => write!(f, "number {}", self.1),
+        }
+    }
+}
