@@ -1,0 +1,198 @@
+//! The cabling: three bridges (WAN, LAN, sync) with one tap per box, and namespaces for everyone who is not
+//! a box. All of it lives in the testbed's own network namespace.
+//!
+//! ```text
+//!   client ──┬─────────────── wan ──────────┐
+//!            │   castor       192.0.2.0/24  │  (own uplink of direct and tunnel servers)
+//!            └── pollux       2001:db8:1::  │
+//!   castor ──┬─ sync 172.16.0.0/24          │
+//!   pollux ──┘                              │
+//!   castor, pollux ── lan 10.0.0.0/24 fd00:a:: ── web1-3, sorry, direct1-2, tunnel1-2
+//! ```
+
+use crate::ns;
+use anyhow::Result;
+use std::process::Command;
+
+/// The boxes, in the order of the config.
+pub const NODES: [&str; 2] = ["castor", "pollux"];
+/// The networks; each is a bridge of that name.
+pub const NETWORKS: [&str; 3] = ["wan", "lan", "sync"];
+/// Where clients knock.
+pub const VIRTUAL_V4: &str = "192.0.2.10";
+/// Where clients knock over IPv6.
+pub const VIRTUAL_V6: &str = "2001:db8:1::10";
+/// Namespace of the client.
+pub const CLIENT: &str = "client";
+/// Namespace of whoever should not be on the sync network.
+pub const INTRUDER: &str = "intruder";
+/// Port of the UDP echo service on the virtual address.
+pub const ECHO_PORT: u16 = 7;
+
+/// A namespace with a leg on the LAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Host {
+    /// Name of the namespace, and what its web server says it is.
+    pub name: &'static str,
+    /// Last byte of its addresses.
+    pub number: u8,
+    /// How the boxes reach it.
+    pub kind: HostKind,
+}
+
+/// How packets for a virtual address come to a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostKind {
+    /// Rewritten; it answers through the box.
+    Nat,
+    /// As they are; it holds the virtual address and answers by its own uplink.
+    Direct,
+    /// In an IP packet; it unpacks them, then as `Direct`.
+    Tunnel,
+}
+
+/// The servers on the LAN.
+pub const HOSTS: [Host; 8] = [
+    Host {
+        name: "web1",
+        number: 11,
+        kind: HostKind::Nat,
+    },
+    Host {
+        name: "web2",
+        number: 12,
+        kind: HostKind::Nat,
+    },
+    Host {
+        name: "web3",
+        number: 13,
+        kind: HostKind::Nat,
+    },
+    Host {
+        name: "sorry",
+        number: 19,
+        kind: HostKind::Nat,
+    },
+    Host {
+        name: "direct1",
+        number: 21,
+        kind: HostKind::Direct,
+    },
+    Host {
+        name: "direct2",
+        number: 22,
+        kind: HostKind::Direct,
+    },
+    Host {
+        name: "tunnel1",
+        number: 31,
+        kind: HostKind::Tunnel,
+    },
+    Host {
+        name: "tunnel2",
+        number: 32,
+        kind: HostKind::Tunnel,
+    },
+];
+
+/// The tap of a box on a network, which is also its QEMU device id.
+pub fn tap(node: &str, network: &str) -> String {
+    format!("{node}-{network}")
+}
+
+/// Hardware address of a box on a network; always the same, so configs may name it.
+pub fn mac(node: usize, network: usize) -> String {
+    format!("52:54:00:00:{:02x}:{:02x}", node + 1, network + 1)
+}
+
+/// Builds the cabling.
+pub fn build() -> Result<()> {
+    let mut lines = String::new();
+    for network in NETWORKS {
+        lines +=
+            &format!("link add {network} type bridge mcast_snooping 0\nlink set {network} up\n");
+        for node in NODES {
+            let tap = tap(node, network);
+            lines +=
+                &format!("tuntap add dev {tap} mode tap\nlink set {tap} master {network} up\n");
+        }
+    }
+    ns::ip(&lines)?;
+    add_host(CLIENT, "wan", &["192.0.2.100/24", "2001:db8:1::100/64"])?;
+    add_host(INTRUDER, "sync", &["172.16.0.99/24"])?;
+    for host in HOSTS {
+        build_host(host)?;
+    }
+    Ok(())
+}
+
+fn add_host(name: &str, network: &str, addresses: &[&str]) -> Result<()> {
+    ns::create(name)?;
+    plug(name, network, addresses)
+}
+
+/// A veth pair from the namespace `name` (device called like the network) to a bridge.
+fn plug(name: &str, network: &str, addresses: &[&str]) -> Result<()> {
+    let port = format!("{network}-{name}");
+    ns::ip(&format!(
+        "link add {port} type veth peer name {network} netns {name}\nlink set {port} master {network} up\n"
+    ))?;
+    let mut lines = format!("link set {network} up\n");
+    for address in addresses {
+        let nodad = if address.contains(':') { " nodad" } else { "" };
+        lines += &format!("addr add {address} dev {network}{nodad}\n");
+    }
+    ns::ip_in(name, &lines)
+}
+
+fn build_host(host: Host) -> Result<()> {
+    let Host { name, number, kind } = host;
+    let lan = [
+        format!("10.0.0.{number}/24"),
+        format!("fd00:a::{number}/64"),
+    ];
+    add_host(name, "lan", &lan.each_ref().map(String::as_str))?;
+    if kind == HostKind::Nat {
+        // Answers must pass the box again, so that it can put the virtual address back.
+        return ns::ip_in(
+            name,
+            "route add default via 10.0.0.1\n-6 route add default via fd00:a::1\n",
+        );
+    }
+    let wan = [
+        format!("192.0.2.{number}/24"),
+        format!("2001:db8:1::{number}/64"),
+    ];
+    plug(name, "wan", &wan.each_ref().map(String::as_str))?;
+    // As in any LVS-DR howto: hold the virtual address, but never speak ARP for it.
+    sysctl(name, "net/ipv4/conf/all/arp_ignore", "1")?;
+    sysctl(name, "net/ipv4/conf/all/arp_announce", "2")?;
+    // Requests come in on the LAN from clients whose route points to the WAN.
+    for device in ["all", "default", "lan", "wan"] {
+        sysctl(name, &format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
+    }
+    ns::ip_in(
+        name,
+        &format!("addr add {VIRTUAL_V4}/32 dev lo\naddr add {VIRTUAL_V6}/128 dev lo nodad\n"),
+    )
+}
+
+/// Writes a value below /proc/sys as seen from the namespace `name`.
+pub fn sysctl(name: &str, path: &str, value: &str) -> Result<()> {
+    let (path, value) = (format!("/proc/sys/{path}"), value.to_owned());
+    ns::within(name, move || {
+        std::fs::write(&path, value).map_err(|error| anyhow::anyhow!("writing {path}: {error}"))
+    })
+}
+
+/// Every Ethernet heartbeat cut, and nothing else: the bridges drop UDP port 694.
+pub fn cut_heartbeats() -> Result<()> {
+    let rules = "table bridge cut { chain forward { type filter hook forward priority 0; \
+                 ether type { ip, ip6 } udp dport 694 drop; }; }\n";
+    ns::feed(Command::new("nft").args(["-f", "-"]), rules)
+}
+
+/// Undoes `cut_heartbeats`.
+pub fn mend_heartbeats() -> Result<()> {
+    ns::run("nft", ["delete", "table", "bridge", "cut"])
+}

@@ -1,0 +1,260 @@
+//! Two boxes on their cables, ready to be booted, and the questions scenarios ask about them. What is shared
+//! by all pairs of a run (networks, servers, client) is the `World`.
+
+use crate::config::PairConfig;
+use crate::console::Mark;
+use crate::modem::NullModem;
+use crate::net::{self, NETWORKS, NODES, mac, tap};
+use crate::servers::Servers;
+use crate::timeline::Timeline;
+use crate::tools::{Image, Tools, fresh_folder};
+use crate::vm::Machine;
+use crate::vm::arguments::{Boot, Card, Firmware, Hardware, Medium};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a box may take from power-on to its first role, under emulation on a busy machine.
+pub const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a change of role may take before it counts as not happening.
+pub const ROLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What all pairs of a run share.
+#[derive(Debug)]
+pub struct World {
+    /// What was built.
+    pub tools: Tools,
+    /// The real servers.
+    pub servers: Servers,
+    /// The list of what happened.
+    pub timeline: Timeline,
+}
+
+impl World {
+    /// Builds networks and servers; inside the testbed's namespaces only.
+    pub fn build(tools: Tools, timeline: &Timeline) -> Result<Self> {
+        tools.check()?;
+        net::build()?;
+        let servers = Servers::start(Path::new("/run/servers"), timeline)?;
+        Ok(World {
+            tools,
+            servers,
+            timeline: timeline.clone(),
+        })
+    }
+}
+
+/// What a pair is made of and where its logs go.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Distinguishes this pair from others in the run; a file name.
+    pub name: String,
+    /// Logs and captures.
+    pub logs: PathBuf,
+    /// Configs of castor and pollux: the same, but where they differ on purpose.
+    pub configs: [PairConfig; 2],
+    /// RAM.
+    pub memory_mib: u32,
+}
+
+impl Order {
+    /// A pair with the default config.
+    pub fn new(name: &str, logs: &Path) -> Self {
+        let configs = [PairConfig::default(), PairConfig::default()];
+        Order {
+            name: name.into(),
+            logs: logs.into(),
+            configs,
+            memory_mib: 128,
+        }
+    }
+
+    /// The same config on both boxes, changed by `change`.
+    pub fn with(mut self, change: impl Fn(&mut PairConfig)) -> Self {
+        self.configs.iter_mut().for_each(change);
+        self
+    }
+}
+
+/// Two boxes.
+#[derive(Debug)]
+pub struct Pair {
+    /// castor and pollux.
+    pub boxes: [Machine; 2],
+    /// The cable between their second serial ports.
+    pub modem: NullModem,
+    /// Config media: castor's floppy, pollux's stick.
+    pub media: [PathBuf; 2],
+    /// The configs as text.
+    pub configs: [PathBuf; 2],
+    /// Sockets and images, in memory.
+    pub folder: PathBuf,
+}
+
+impl Pair {
+    /// Assembles it: castor boots the CD and has its config on a floppy; pollux boots a USB stick and has
+    /// its config on another. Power is off.
+    pub fn assemble(world: &World, order: &Order) -> Result<Self> {
+        let folder = fresh_folder(&Path::new("/run").join(&order.name))?;
+        let images = [Image::Floppy, Image::Usb];
+        let mut media = [folder.join("floppy.img"), folder.join("stick.img")];
+        let mut configs = NODES.map(|node| order.logs.join(format!("{node}.toml")));
+        let parts = NODES
+            .iter()
+            .zip(images)
+            .zip(&order.configs)
+            .zip(media.iter_mut().zip(&mut configs));
+        for (((node, image), config), (medium, text)) in parts {
+            fs::write(&*text, config.to_toml())?;
+            world.tools.write_medium(text, node, image, medium)?;
+        }
+        let [floppy, stick] = media.clone();
+        let iso = &world.tools.iso;
+        let hardware = [
+            hardware(0, order, Boot::Cd(iso.clone()), Medium::Floppy(floppy)),
+            hardware(1, order, Boot::Usb(iso.clone()), Medium::Usb(stick)),
+        ];
+        let [castor, pollux] = hardware;
+        let [home_castor, home_pollux] = NODES.map(|node| folder.join(node));
+        let timeline = &world.timeline;
+        let boxes = [
+            Machine::new(NODES[0], &home_castor, &order.logs, castor, timeline)?,
+            Machine::new(NODES[1], &home_pollux, &order.logs, pollux, timeline)?,
+        ];
+        let ends = [
+            Machine::modem_socket(&home_castor),
+            Machine::modem_socket(&home_pollux),
+        ];
+        let modem = NullModem::listen(ends.each_ref().map(PathBuf::as_path))?;
+        Ok(Pair {
+            boxes,
+            modem,
+            media,
+            configs,
+            folder,
+        })
+    }
+
+    /// Powers both on and waits until one is active and the other standby, both ready. Gives the active.
+    pub fn boot(&self) -> Result<usize> {
+        let marks = self.marks();
+        self.boxes.iter().try_for_each(Machine::power_on)?;
+        self.wait_settled(marks)
+    }
+
+    /// Here and now on both consoles.
+    pub fn marks(&self) -> [Mark; 2] {
+        self.boxes.each_ref().map(|machine| machine.console.mark())
+    }
+
+    /// Waits until both boxes have said a ready role since `marks` and exactly one is active.
+    pub fn wait_settled(&self, marks: [Mark; 2]) -> Result<usize> {
+        for (machine, mark) in self.boxes.iter().zip(marks) {
+            machine
+                .console
+                .wait_for(mark, "a role, ready", BOOT_TIMEOUT, is_standing)?;
+        }
+        // Both may say `standby` first; whoever says `active` then is asked, with its peer.
+        let first = self.wait_active(marks, ROLE_TIMEOUT)?;
+        self.confirm_active(first)
+    }
+
+    /// The first box that says `active, ready` after `marks`.
+    fn wait_active(&self, marks: [Mark; 2], timeout: Duration) -> Result<usize> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            for (index, (machine, mark)) in self.boxes.iter().zip(marks).enumerate() {
+                let turn = Duration::from_millis(50);
+                if machine
+                    .console
+                    .wait_for(mark, "`active, ready`", turn, is_active)
+                    .is_ok()
+                {
+                    return Ok(index);
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("neither box became active within {timeout:?}");
+            }
+        }
+    }
+
+    fn confirm_active(&self, index: usize) -> Result<usize> {
+        let roles = [self.role(0)?, self.role(1)?];
+        let other = 1 - index;
+        match (
+            roles.get(index).map(String::as_str),
+            roles.get(other).map(String::as_str),
+        ) {
+            (Some("active"), Some("standby")) => Ok(index),
+            (Some("standby"), Some("active")) => Ok(other),
+            _ => bail!(
+                "exactly one box should be active; castor is {}, pollux is {}",
+                roles[0],
+                roles[1]
+            ),
+        }
+    }
+
+    /// The role of a box, as its console's `status` says.
+    pub fn role(&self, index: usize) -> Result<String> {
+        let machine = self.machine(index)?;
+        let status = machine.console.ask("status")?;
+        let prefix = format!("{}: ", machine.name());
+        let line = status.iter().find_map(|line| line.strip_prefix(&prefix));
+        let role = line.and_then(|line| line.split(',').next());
+        role.map(str::to_owned).with_context(|| {
+            format!(
+                "no role in the status of {}:\n{}",
+                machine.name(),
+                status.join("\n")
+            )
+        })
+    }
+
+    /// Fails unless box `index` is active and the other is not.
+    pub fn expect_active(&self, index: usize) -> Result<()> {
+        if self.confirm_active(index)? != index {
+            bail!(
+                "{} should be active and is not",
+                self.machine(index)?.name()
+            );
+        }
+        Ok(())
+    }
+
+    /// Castor or pollux.
+    pub fn machine(&self, index: usize) -> Result<&Machine> {
+        self.boxes.get(index).context("a pair has two boxes")
+    }
+}
+
+/// The standard hardware of box `node`.
+pub fn hardware(node: usize, order: &Order, boot: Boot, medium: Medium) -> Hardware {
+    let name = NODES.get(node).copied().unwrap_or_default();
+    let cards = NETWORKS.iter().enumerate();
+    let cards = cards.map(|(index, network)| Card {
+        tap: tap(name, network),
+        mac: mac(node, index),
+    });
+    Hardware {
+        firmware: Firmware::Bios,
+        boot,
+        medium: Some(medium),
+        memory_mib: order.memory_mib,
+        cards: cards.collect(),
+        has_watchdog: false,
+        has_back_door: false,
+    }
+}
+
+/// PID 1's line about its role: `[    3.210] info  standby, ready`.
+pub fn is_standing(line: &str) -> bool {
+    line.ends_with(" standby, ready") || is_active(line)
+}
+
+/// PID 1's line about being active.
+pub fn is_active(line: &str) -> bool {
+    line.ends_with(" active, ready")
+}

@@ -1,0 +1,189 @@
+//! A box: one QEMU, its console, its control socket and its power switch. A power cut is SIGKILL, so nothing
+//! in the box or in QEMU gets to say goodbye.
+
+pub mod arguments;
+pub mod qmp;
+
+use crate::console::Console;
+use crate::ns::Guard;
+use crate::timeline::{Timeline, lock};
+use anyhow::{Context, Result, bail};
+use arguments::{Firmware, Hardware, Medium, OVMF_VARS, socket};
+use qmp::Qmp;
+use serde_json::json;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const QEMU: &str = "qemu-system-x86_64";
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One box.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    folder: PathBuf,
+    timeline: Timeline,
+    hardware: Mutex<Hardware>,
+    process: Mutex<Option<Guard>>,
+    /// First serial port.
+    pub console: Console,
+    /// Third serial port of machines that have a back door.
+    pub door: Console,
+    qmp: Qmp,
+}
+
+impl Machine {
+    /// Furnishes `folder` for a box called `name`; its power is off. Console log: `logs/NAME.console.log`.
+    pub fn new(
+        name: &str,
+        folder: &Path,
+        logs: &Path,
+        hardware: Hardware,
+        timeline: &Timeline,
+    ) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let log = |kind: &str| logs.join(format!("{name}.{kind}.log"));
+        let listen =
+            |kind: &str| Console::listen(name, &socket(folder, kind), &log(kind), timeline);
+        Ok(Machine {
+            name: name.into(),
+            folder: folder.into(),
+            timeline: timeline.clone(),
+            hardware: Mutex::new(hardware),
+            process: Mutex::new(None),
+            console: listen("console")?,
+            door: listen("door")?,
+            qmp: Qmp::listen(name, &socket(folder, "qmp"))?,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its null modem is plugged in.
+    pub fn modem_socket(folder: &Path) -> PathBuf {
+        socket(folder, "modem")
+    }
+
+    /// Changes the hardware; takes effect at the next power-on.
+    pub fn rebuild(&self, change: impl FnOnce(&mut Hardware)) {
+        change(&mut lock(&self.hardware));
+    }
+
+    /// Presses the power button of a box that is off.
+    pub fn power_on(&self) -> Result<()> {
+        let mut process = lock(&self.process);
+        if process.is_some() {
+            bail!("powering on {}: it is on", self.name);
+        }
+        let hardware = lock(&self.hardware).clone();
+        if hardware.firmware == Firmware::Uefi {
+            let variables = self.folder.join("uefi-variables.fd");
+            fs::copy(OVMF_VARS, variables).context("copying UEFI variables (package ovmf)")?;
+        }
+        let log = File::create(self.folder.join("qemu.log"))?;
+        let lives = self.qmp.lives();
+        let mut command = Command::new(QEMU);
+        command.args(arguments::arguments(&self.name, &self.folder, &hardware)?);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .context("starting QEMU (package qemu-system-x86)")?;
+        *process = Some(Guard::new(child));
+        drop(process);
+        self.timeline.note(&self.name, "power on");
+        self.qmp.wait_life(lives, START_TIMEOUT).with_context(|| {
+            let said = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
+            format!("starting {}: {}", self.name, said.trim())
+        })
+    }
+
+    /// Pulls the power plug; gives the moment.
+    pub fn power_cut(&self) -> Instant {
+        let moment = Instant::now();
+        if let Some(mut guard) = lock(&self.process).take() {
+            guard.kill();
+        }
+        self.timeline.note(&self.name, "POWER CUT");
+        moment
+    }
+
+    /// Waits until the box has powered itself off.
+    pub fn wait_off(&self, timeout: Duration) -> Result<()> {
+        self.qmp.wait_end(timeout)?;
+        if let Some(mut guard) = lock(&self.process).take() {
+            guard.wait()?;
+        }
+        self.timeline.note(&self.name, "powered itself off");
+        Ok(())
+    }
+
+    /// Waits until the box has reset itself since `forget_events`.
+    pub fn wait_reset(&self, timeout: Duration) -> Result<()> {
+        self.qmp.wait_event("RESET", timeout)?;
+        self.timeline.note(&self.name, "reset itself");
+        Ok(())
+    }
+
+    /// Forgets resets so far.
+    pub fn forget_events(&self) {
+        self.qmp.forget_events();
+    }
+
+    /// Pulls the network cable out of a card, or puts it in: the box loses or gets carrier.
+    pub fn set_cable(&self, network: &str, is_in: bool) -> Result<()> {
+        let card = format!("{}-{network}-card", self.name);
+        self.qmp
+            .execute("set_link", json!({ "name": card, "up": is_in }))?;
+        let done = if is_in { "in" } else { "OUT" };
+        self.timeline
+            .note(&self.name, format!("cable of {network} {done}"));
+        Ok(())
+    }
+
+    /// Freezes the processor, as a long SMI would.
+    pub fn pause(&self) -> Result<()> {
+        self.timeline.note(&self.name, "paused");
+        self.qmp.execute("stop", json!({})).map(drop)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> Result<()> {
+        self.timeline.note(&self.name, "goes on");
+        self.qmp.execute("cont", json!({})).map(drop)
+    }
+
+    /// Presses ctrl-alt-del on the keyboard.
+    pub fn press_ctrl_alt_del(&self) -> Result<()> {
+        let key = |code: &str| json!({ "type": "qcode", "data": code });
+        let keys = [key("ctrl"), key("alt"), key("delete")];
+        self.timeline.note(&self.name, "ctrl-alt-del");
+        self.qmp
+            .execute("send-key", json!({ "keys": keys }))
+            .map(drop)
+    }
+
+    /// Plugs a config medium into a running box: a USB stick, or a floppy into the drive.
+    pub fn plug(&self, medium: &Medium) -> Result<()> {
+        let Medium::Usb(image) = medium else {
+            bail!("only a USB stick can be plugged into a running box here");
+        };
+        let node = json!({ "driver": "raw", "node-name": "late",
+            "file": { "driver": "file", "filename": image } });
+        self.qmp.execute("blockdev-add", node)?;
+        let stick = json!({ "driver": "usb-storage", "bus": "usb.0", "drive": "late",
+            "id": "late-stick", "removable": true });
+        self.timeline.note(&self.name, "USB stick plugged in");
+        self.qmp.execute("device_add", stick).map(drop)
+    }
+}
