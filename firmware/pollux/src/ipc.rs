@@ -220,12 +220,10 @@ pub enum ClusterToDataplane {
 pub enum DataplaneToCluster {
     /// Dataplane has (re)started.
     Started,
-    /// How fit this box is to be active.
+    /// Whether this box can take over.
     State {
         /// The kernel holds the plan.
         ready: bool,
-        /// Interfaces under virtual addresses that have carrier.
-        fitness: u8,
     },
 }
 

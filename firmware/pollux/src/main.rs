@@ -1,14 +1,59 @@
-//! Pollux: PID 1 of a box, its workers and its console, all one binary told apart by argv.
+//! Pollux: PID 1 of a box, its workers and its console, all one binary told apart by argv. Nothing is
+//! decided here but who this process is.
 
 // A binary exports nothing: `pub` marks what other modules may use.
 #![allow(unreachable_pub)]
 
+mod arguments;
 mod cluster;
 mod console;
+mod control;
 mod dataplane;
 mod health;
 mod init;
 mod ipc;
+#[cfg(test)]
+mod samples;
+mod wait;
 mod worker;
 
-fn main() {}
+use arguments::Arguments;
+use std::process::ExitCode;
+
+const USAGE: &str = "pollux is the firmware of a box: it runs as PID 1 and starts its own workers; \
+                     boot it with its kernel, or see `testbed` for boxes in QEMU";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let outcome = match words.next().as_deref() {
+        Some("worker") => Arguments::parse(words)
+            .and_then(worker::run)
+            .map_err(|error| error.to_string()),
+        Some("probe") => probe(words),
+        _ if std::process::id() == 1 => {
+            init::run();
+            Ok(())
+        }
+        _ => Err(USAGE.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("[ERROR] {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `probe DEVICE FD`.
+fn probe(mut words: impl Iterator<Item = String>) -> Result<(), String> {
+    let (device, number) = (
+        words.next(),
+        words.next().and_then(|word| word.parse().ok()),
+    );
+    let (Some(device), Some(number)) = (device, number) else {
+        return Err("a probe is started by PID 1, with a device and a descriptor".into());
+    };
+    let wire = sys::process::inherited(number).map_err(|error| error.to_string())?;
+    init::probe::run(&device, wire).map_err(|error| format!("probing {device}: {error}"))
+}

@@ -2,7 +2,9 @@
 //! argv (`pollux worker ROLE --node NAME --config PATH --wire NAME=FD …`). Nothing here does the
 //! worker's work.
 
-use crate::ipc::{Channel, FromWorker, ToWorker, Wire};
+use crate::arguments::Arguments;
+use crate::ipc::{Channel, FromWorker, ToWorker, Wire, WorkerKind};
+use crate::{cluster, console, control, dataplane, health};
 use core::fmt;
 use plan::config::{Config, LogLevel};
 use serde::{Serialize, de::DeserializeOwned};
@@ -83,8 +85,66 @@ impl WorkerContext {
     }
 }
 
+/// Runs the worker that argv describes.
+pub fn run(arguments: Arguments) -> Result<(), WorkerError> {
+    let kind = arguments.kind;
+    if kind == WorkerKind::Console {
+        start_logger(LogLevel::Info);
+        let (lifeline, _) = take_wires(arguments.wires)?;
+        return console::run(lifeline);
+    }
+    let context = context(arguments)?;
+    start_logger(context.config.console.log_level);
+    match kind {
+        WorkerKind::Cluster => cluster::run(context),
+        WorkerKind::Dataplane => dataplane::run(context),
+        WorkerKind::Health => health::run(context),
+        WorkerKind::Control => control::run(context),
+        WorkerKind::Console => Ok(()),
+    }
+}
+
+fn context(arguments: Arguments) -> Result<WorkerContext, WorkerError> {
+    let path = arguments
+        .config
+        .ok_or(WorkerError::Arguments("--config is missing"))?;
+    let name = arguments
+        .node
+        .ok_or(WorkerError::Arguments("--node is missing"))?;
+    let bytes =
+        std::fs::read(&path).map_err(|error| WorkerError::Config(format!("{path}: {error}")))?;
+    let image = plan::image::decode(&bytes)
+        .map_err(|error| WorkerError::Config(format!("{path}: {error}")))?;
+    let node = image.config.nodes.iter().position(|node| node.name == name);
+    let node = node.ok_or_else(|| WorkerError::Config(format!("{path}: knows no node {name}")))?;
+    let (lifeline, wires) = take_wires(arguments.wires)?;
+    Ok(WorkerContext {
+        config: image.config,
+        generation: image.generation,
+        digest: image.digest,
+        node,
+        lifeline,
+        wires,
+    })
+}
+
+type Lifeline = Channel<FromWorker, ToWorker>;
+
+fn take_wires(numbers: Vec<(Wire, i32)>) -> Result<(Lifeline, Vec<(Wire, OwnedFd)>), WorkerError> {
+    let mut lifeline = None;
+    let mut wires = Vec::new();
+    for (wire, number) in numbers {
+        let fd = sys::process::inherited(number).map_err(|_| WorkerError::Wire(wire))?;
+        match wire {
+            Wire::Lifeline => lifeline = Channel::new(fd).ok(),
+            _ => wires.push((wire, fd)),
+        }
+    }
+    Ok((lifeline.ok_or(WorkerError::Wire(Wire::Lifeline))?, wires))
+}
+
 /// Sends `log`'s macros to stderr, which is a pipe to PID 1's log ring: one `[LEVEL] text` a line.
-pub fn start_logger(level: LogLevel) {
+fn start_logger(level: LogLevel) {
     let filter = match level {
         LogLevel::Error => log::LevelFilter::Error,
         LogLevel::Warn => log::LevelFilter::Warn,

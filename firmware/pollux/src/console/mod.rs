@@ -1,9 +1,190 @@
-//! The console worker: the operator's side of one tty. It speaks to the control socket only.
+//! The console worker: the operator's side of one tty. Unprivileged: it speaks to the
+//! control socket and to PID 1 only. It never holds PID 1 or control up: a
+//! tty that does not drain costs log lines, counted and said.
 
 mod commands;
 mod editor;
 mod keys;
-pub mod shell;
+mod shell;
 mod table;
 mod view;
 mod view_services;
+
+use crate::ipc::control::{CONTROL_PATH, Request, Response};
+use crate::ipc::{Channel, FromWorker, ToWorker};
+use crate::wait::wait;
+use crate::worker::WorkerError;
+use shell::Shell;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+use sys::poll::{both, readable};
+use sys::tty::Raw;
+
+/// Bytes that wait for a slow tty; while there are more, log lines are counted instead of printed.
+const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// From one attempt to reach control to the next.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(100);
+
+struct Console {
+    tty: Raw<File>,
+    lifeline: Channel<FromWorker, ToWorker>,
+    control: Option<Channel<Request, Response>>,
+    shell: Shell,
+    output: Vec<u8>,
+    lost_log_lines: u64,
+    last_sequence: u64,
+}
+
+/// Runs until PID 1 says stop or the tty is hung up. PID 1 has put the tty at standard input and
+/// output, and has taken all privileges from us.
+pub fn run(mut lifeline: Channel<FromWorker, ToWorker>) -> Result<(), WorkerError> {
+    let tty = std::io::stdin().as_fd().try_clone_to_owned();
+    let tty = tty.map_err(|error| WorkerError::failed("taking the tty", error))?;
+    let raw = Raw::enter(File::from(tty))
+        .map_err(|error| WorkerError::failed("taking the tty", error))?;
+    let attached = lifeline.send(&FromWorker::Attached);
+    attached.map_err(|error| WorkerError::failed("attaching", error))?;
+    let mut console = Console {
+        tty: raw,
+        lifeline,
+        control: None,
+        shell: Shell::new(),
+        output: Vec::new(),
+        lost_log_lines: 0,
+        last_sequence: 0,
+    };
+    while console.turn()? {}
+    Ok(())
+}
+
+impl Console {
+    fn turn(&mut self) -> Result<bool, WorkerError> {
+        if self.control.is_none() {
+            self.connect();
+        }
+        self.wait()?;
+        if !self.read_lifeline() || !self.read_tty()? {
+            return Ok(false);
+        }
+        self.read_control();
+        self.send_request();
+        self.write()?;
+        Ok(true)
+    }
+
+    fn connect(&mut self) {
+        let Ok(socket) = sys::socket::dial(Path::new(CONTROL_PATH)) else {
+            return;
+        };
+        let Ok(channel) = Channel::new(socket) else {
+            return;
+        };
+        self.control = Some(channel);
+        self.shell.connected();
+        self.send_request();
+    }
+
+    fn wait(&self) -> Result<(), WorkerError> {
+        let tty = self.tty.tty().as_fd();
+        let tty = if self.output.is_empty() {
+            readable(tty)
+        } else {
+            both(tty)
+        };
+        let mut fds = vec![tty, readable(self.lifeline.as_fd())];
+        fds.extend(self.control.iter().map(|control| readable(control.as_fd())));
+        let timeout = self.control.is_none().then_some(CONNECT_INTERVAL);
+        wait(&mut fds, timeout).map_err(|error| WorkerError::failed("waiting", error))
+    }
+
+    fn read_lifeline(&mut self) -> bool {
+        while let Ok(Some(message)) = self.lifeline.receive() {
+            match message {
+                ToWorker::Stop => return false,
+                ToWorker::LogLine(line) => {
+                    let expected = self.last_sequence.saturating_add(1);
+                    if self.last_sequence > 0 {
+                        self.lost_log_lines += line.sequence.saturating_sub(expected);
+                    }
+                    self.last_sequence = line.sequence;
+                    if self.output.len() > OUTPUT_BYTES_MAX {
+                        self.lost_log_lines += 1;
+                        continue;
+                    }
+                    if self.lost_log_lines > 0 {
+                        self.shell
+                            .log_lines_lost(core::mem::take(&mut self.lost_log_lines));
+                    }
+                    self.shell.log_line(&line);
+                }
+                ToWorker::Resign | ToWorker::Answer(..) => {}
+            }
+        }
+        true
+    }
+
+    /// False once the tty is hung up: a new session begins with a new process.
+    fn read_tty(&mut self) -> Result<bool, WorkerError> {
+        let mut buffer = [0; 256];
+        match self.tty.tty().read(&mut buffer) {
+            Ok(0) => Ok(false),
+            Ok(length) => {
+                self.shell.typed(buffer.get(..length).unwrap_or(&[]));
+                Ok(true)
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(true)
+            }
+            Err(error) => Err(WorkerError::failed("reading the tty", error)),
+        }
+    }
+
+    fn read_control(&mut self) {
+        while let Some(control) = &mut self.control {
+            match control.receive() {
+                Ok(Some(response)) => {
+                    self.shell.answered(response);
+                    self.send_request();
+                }
+                Ok(None) => break,
+                Err(_) => self.lose_control(),
+            }
+        }
+    }
+
+    fn send_request(&mut self) {
+        let Some(control) = &mut self.control else {
+            return;
+        };
+        let Some(request) = self.shell.take_request() else {
+            return;
+        };
+        if control.send(&request).is_err() {
+            self.lose_control();
+        }
+    }
+
+    fn lose_control(&mut self) {
+        self.control = None;
+        self.shell.disconnected();
+    }
+
+    fn write(&mut self) -> Result<(), WorkerError> {
+        self.output.extend(self.shell.take_output().bytes());
+        while !self.output.is_empty() {
+            match self.tty.tty().write(&self.output) {
+                Ok(length) => drop(self.output.drain(..length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(WorkerError::failed("writing to the tty", error)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -116,7 +116,7 @@ impl Shell {
         if prompt.is_some() {
             self.print("\r\x1b[K");
         }
-        self.print(&view::log_line(line));
+        self.print(&format!("{line}\n"));
         self.draw();
     }
 
@@ -205,7 +205,7 @@ impl Shell {
 
     fn log_page(&mut self, lines: &[LogLine], end: u64) {
         for line in lines {
-            self.print(&view::log_line(line));
+            self.print(&format!("{line}\n"));
         }
         let next = lines.last().map_or(end, |line| line.sequence + 1);
         if next < end {

@@ -3,9 +3,7 @@
 
 use super::commands;
 use super::table::Table;
-use crate::ipc::control::{
-    ClusterStatus, Hello, LinkStatus, LogLine, PeerStatus, Status, WorkerStatus,
-};
+use crate::ipc::control::{ClusterStatus, Hello, LinkStatus, PeerStatus, Status, WorkerStatus};
 use core::fmt::Write;
 
 pub use super::view_services::services;
@@ -28,16 +26,6 @@ pub fn help() -> String {
         table.row([usage.into(), meaning.into()]);
     }
     table.render()
-}
-
-/// A line of the log as it is printed: `[   12.345] warn cluster: …`.
-pub fn log_line(line: &LogLine) -> String {
-    let (seconds, millis) = (line.at_ms / 1000, line.at_ms % 1000);
-    format!(
-        "[{seconds:>5}.{millis:03}] {:<5} {}\n",
-        line.level.to_string(),
-        line.text
-    )
 }
 
 /// Everything about the box, by headings.

@@ -1,3 +1,71 @@
-//! PID 1.
-pub mod backoff;
-pub mod ring;
+//! PID 1: boots in named phases, finds the config, starts and reaps workers, feeds the hardware
+//! watchdog while the vital ones turn, and leads the way out. One thread, one loop, nothing in it
+//! waits; whatever goes wrong ends in the one funnel: say why, resign, stop, reboot.
+
+mod backoff;
+mod boot;
+mod failure;
+mod journal;
+mod leave;
+mod lines;
+mod medium;
+pub mod probe;
+mod process;
+mod ring;
+mod search;
+mod supervisor;
+mod team;
+mod ttys;
+mod turn;
+
+use crate::ipc::control::Level;
+use boot::phase;
+use failure::Failure;
+use journal::Journal;
+use leave::Destination;
+use std::time::Duration;
+use supervisor::Supervisor;
+
+/// Long enough to read the last words on a screen.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Runs the box. Comes back only where this is not PID 1 of a machine.
+pub fn run() {
+    let mut journal = Journal::default();
+    journal.say(
+        Level::Info,
+        &format!("Pollux {}", env!("CARGO_PKG_VERSION")),
+    );
+    let destination = match boot(journal) {
+        Ok(destination) => destination,
+        Err(error) => {
+            last_words(&error);
+            Destination::Reboot
+        }
+    };
+    sys::power::sync();
+    let gone = match destination {
+        Destination::Reboot => sys::power::restart(),
+        Destination::PowerOff => sys::power::power_off(),
+    };
+    if let Err(error) = gone {
+        last_words(&error);
+    }
+}
+
+fn boot(mut journal: Journal) -> Result<Destination, Failure> {
+    phase(&mut journal, "mount", boot::mount)?;
+    // Whatever fails here is said; the box goes on without it.
+    let ttys = phase(&mut journal, "screens", boot::screens).unwrap_or_default();
+    phase(&mut journal, "kernel", boot::kernel)?;
+    let watchdog = phase(&mut journal, "watchdog", boot::watchdog)?;
+    let mut supervisor = Supervisor::new(journal, ttys, watchdog)?;
+    supervisor.look_for_media();
+    supervisor.serve()
+}
+
+/// Nothing works any more, so the kernel's console has to do.
+fn last_words(error: &dyn core::fmt::Display) {
+    eprintln!("\r\npollux: {error}; rebooting\r");
+    std::thread::sleep(LAST_WORDS);
+}

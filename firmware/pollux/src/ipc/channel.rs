@@ -10,8 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 
-/// Longest message in bytes; whoever fills a page of a list stops well before.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Longest message in bytes: a config slot with room around it. Whoever fills a page of a list stops
+/// well before.
+pub const MESSAGE_BYTES_MAX: usize = 72 * 1024;
 
 /// A wire's end that sends `Tx` and receives `Rx`.
 pub struct Channel<Tx, Rx> {

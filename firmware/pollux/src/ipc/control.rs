@@ -230,6 +230,19 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// As it is printed: `[    12.345] warn  cluster: ...`.
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, millis) = (self.at_ms / 1000, self.at_ms % 1000);
+        write!(
+            f,
+            "[{seconds:>5}.{millis:03}] {:<5} {}",
+            self.level.name(),
+            self.text
+        )
+    }
+}
+
 /// Severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
@@ -243,14 +256,15 @@ pub enum Level {
     Debug,
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Level {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
             Level::Error => "error",
             Level::Warn => "warn",
             Level::Info => "info",
             Level::Debug => "debug",
-        })
+        }
     }
 }
 

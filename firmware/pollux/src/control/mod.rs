@@ -1,0 +1,226 @@
+//! The control worker: serves `/run/pollux/control`, checks passwords, and passes questions and commands
+//! on to whoever can answer. It never waits for one of them: a request that nobody answers is answered
+//! by its deadline.
+
+mod facts;
+mod redact;
+mod session;
+
+use crate::ipc::control::{CONTROL_PATH, Hello, Request, Response};
+use crate::ipc::{
+    Channel, ClusterToControl, ControlToCluster, ControlToDataplane, DataplaneToControl,
+    FromWorker, ToWorker, Wire,
+};
+use crate::wait::wait;
+use crate::worker::{WorkerContext, WorkerError};
+use session::{Facts, Session, Step};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use sys::poll::readable;
+use sys::socket::Listener;
+
+/// Most clients at once: a console per tty and a few visitors. One more is turned away.
+const CLIENTS_MAX: usize = 16;
+
+/// Consoles run as nobody. Whoever is on the box may speak; the password says who may do more.
+const CONTROL_MODE: u32 = 0o666;
+
+/// Nothing here is due less often.
+const TURN: Duration = Duration::from_secs(1);
+
+struct Client {
+    channel: Channel<Response, Request>,
+    session: Session,
+    gone: bool,
+}
+
+struct Control {
+    facts: Facts,
+    listener: Listener,
+    lifeline: Channel<FromWorker, ToWorker>,
+    cluster: Channel<ControlToCluster, ClusterToControl>,
+    dataplane: Channel<ControlToDataplane, DataplaneToControl>,
+    clients: Vec<Client>,
+    last_request: u32,
+}
+
+/// Runs until PID 1 says stop.
+pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
+    let cluster = context.wire(Wire::ClusterControl)?;
+    let dataplane = context.wire(Wire::DataplaneControl)?;
+    let listener = Listener::bind(Path::new(CONTROL_PATH), CONTROL_MODE)
+        .map_err(|error| WorkerError::failed("serving clients", error))?;
+    let node = context.config.nodes.get(context.node);
+    let hello = Hello {
+        version: env!("CARGO_PKG_VERSION").into(),
+        cluster: context.config.cluster.name.clone(),
+        node: node.map_or_else(String::new, |node| node.name.clone()),
+        wants_password: context.config.console.password.is_some(),
+    };
+    let mut control = Control {
+        facts: Facts {
+            config: context.config,
+            hello,
+            generation: context.generation,
+            digest: context.digest,
+        },
+        listener,
+        lifeline: context.lifeline,
+        cluster,
+        dataplane,
+        clients: Vec::new(),
+        last_request: 0,
+    };
+    while control.turn()? {}
+    Ok(())
+}
+
+impl Control {
+    /// Waits for something to do and does it; false once PID 1 has said stop.
+    fn turn(&mut self) -> Result<bool, WorkerError> {
+        self.wait()?;
+        let now = Instant::now();
+        if !self.read_workers() {
+            return Ok(false);
+        }
+        self.accept()?;
+        for index in 0..self.clients.len() {
+            self.serve(now, index);
+        }
+        self.clients.retain(|client| !client.gone);
+        Ok(true)
+    }
+
+    fn wait(&self) -> Result<(), WorkerError> {
+        let mut fds = vec![
+            readable(self.listener.as_fd()),
+            readable(self.lifeline.as_fd()),
+            readable(self.cluster.as_fd()),
+            readable(self.dataplane.as_fd()),
+        ];
+        // One that waits for its answer is not read: what it sends next stays in its socket.
+        let idle = self
+            .clients
+            .iter()
+            .filter(|client| !client.session.is_waiting());
+        fds.extend(idle.map(|client| readable(client.channel.as_fd())));
+        let deadlines = self
+            .clients
+            .iter()
+            .filter_map(|client| client.session.deadline());
+        let now = Instant::now();
+        let next = deadlines.map(|at| at.saturating_duration_since(now)).min();
+        let timeout = next.unwrap_or(TURN).min(TURN);
+        wait(&mut fds, Some(timeout)).map_err(|error| WorkerError::failed("waiting", error))
+    }
+
+    /// Passes on what the other workers answer.
+    fn read_workers(&mut self) -> bool {
+        while let Ok(Some(message)) = self.lifeline.receive() {
+            match message {
+                ToWorker::Stop => return false,
+                ToWorker::Answer(request, answer) => {
+                    self.reply(request, |session, facts| session.from_init(answer, facts));
+                }
+                ToWorker::Resign | ToWorker::LogLine(_) => {}
+            }
+        }
+        while let Ok(Some(ClusterToControl { request, answer })) = self.cluster.receive() {
+            self.reply(request, |session, facts| {
+                session.from_cluster(answer, facts)
+            });
+        }
+        while let Ok(Some(DataplaneToControl { request, page })) = self.dataplane.receive() {
+            self.reply(request, |session, _| Some(session.from_dataplane(page)));
+        }
+        true
+    }
+
+    /// An answer that comes after its request's deadline finds nobody and is dropped.
+    fn reply(&mut self, request: u32, take: impl FnOnce(&mut Session, &Facts) -> Option<Response>) {
+        let asked = |client: &&mut Client| client.session.waits_for(request);
+        let Some(client) = self.clients.iter_mut().find(asked) else {
+            return;
+        };
+        if let Some(response) = take(&mut client.session, &self.facts) {
+            client.send(&response);
+        }
+    }
+
+    fn accept(&mut self) -> Result<(), WorkerError> {
+        loop {
+            let accepted = self.listener.accept();
+            let accepted =
+                accepted.map_err(|error| WorkerError::failed("accepting a client", error))?;
+            let Some((socket, _)) = accepted else {
+                return Ok(());
+            };
+            if self.clients.len() >= CLIENTS_MAX {
+                log::warn!("a client was turned away: there are {CLIENTS_MAX} already");
+                continue;
+            }
+            if let Ok(channel) = Channel::new(socket) {
+                self.clients.push(Client {
+                    channel,
+                    session: Session::default(),
+                    gone: false,
+                });
+            }
+        }
+    }
+
+    fn serve(&mut self, now: Instant, index: usize) {
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
+        if let Some(response) = client.session.expire(now, &self.facts) {
+            client.send(&response);
+        }
+        if client.session.is_waiting() {
+            return;
+        }
+        match client.channel.receive() {
+            Ok(None) => {}
+            Err(_) => client.gone = true,
+            Ok(Some(request)) => {
+                self.last_request = self.last_request.wrapping_add(1);
+                let number = self.last_request;
+                let step = client.session.begin(now, number, request, &self.facts);
+                self.take(index, number, step);
+            }
+        }
+    }
+
+    /// Sends a step on its way. Where there is no room the request runs into its deadline.
+    fn take(&mut self, index: usize, request: u32, step: Step) {
+        use crate::ipc::{Ask, ClusterRequest};
+        match step {
+            Step::Reply(response) => {
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.send(&response);
+                }
+            }
+            Step::AskInit(ask) => drop(self.lifeline.send(&FromWorker::Ask(request, ask))),
+            Step::AskCluster(what) => drop(self.cluster.send(&ControlToCluster { request, what })),
+            Step::AskDataplane(from) => {
+                drop(self.dataplane.send(&ControlToDataplane { request, from }))
+            }
+            Step::AskStatus => {
+                let what = ClusterRequest::Status;
+                drop(self.cluster.send(&ControlToCluster { request, what }));
+                drop(self.lifeline.send(&FromWorker::Ask(request, Ask::Workers)));
+            }
+            Step::Delay => {}
+        }
+    }
+}
+
+impl Client {
+    /// One that does not read its answers is closed.
+    fn send(&mut self, response: &Response) {
+        if self.channel.send(response).is_err() {
+            self.gone = true;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! PID 1's loop. Each turn looks at everything there is; no readiness is remembered, so none is lost.
+
+use super::failure::Failure;
+use super::journal::Journal;
+use super::leave::{Destination, Leave};
+use super::medium::Selected;
+use super::process::Process;
+use super::search::Search;
+use crate::ipc::control::Level;
+use crate::ipc::{Answer, Ask, FromWorker, ToWorker, WorkerKind};
+use crate::wait::wait;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+use sys::poll::{PollFd, readable};
+use sys::signals::{Signal, Signals};
+use sys::uevent::{Uevent, Uevents};
+use sys::watchdog::Watchdog;
+
+/// From one meal of the watchdog to the next; the loop turns at least this often.
+pub(super) const FEED_INTERVAL: Duration = Duration::from_secs(2);
+
+/// PID 1 overslept by this much: the box was stopped as a whole, and nobody may be blamed for silence.
+const STALL: Duration = Duration::from_secs(2);
+
+/// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send.
+const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM];
+
+/// The state of the box.
+pub struct Supervisor {
+    pub(super) journal: Journal,
+    pub(super) ttys: Vec<String>,
+    pub(super) watchdog: Option<Watchdog>,
+    pub(super) fed: Option<Instant>,
+    pub(super) signals: Signals,
+    pub(super) uevents: Uevents,
+    pub(super) search: Search,
+    pub(super) running: Option<Selected>,
+    pub(super) team: Vec<Process>,
+    pub(super) leaving: Option<Leave>,
+    pub(super) resigned: bool,
+}
+
+impl Supervisor {
+    /// A box without a config.
+    pub fn new(
+        journal: Journal,
+        ttys: Vec<String>,
+        watchdog: Option<Watchdog>,
+    ) -> Result<Self, Failure> {
+        Ok(Supervisor {
+            journal,
+            ttys,
+            watchdog,
+            fed: None,
+            signals: Signals::open(&SIGNALS)?,
+            // Before the devices are listed, so that none falls between.
+            uevents: Uevents::open()?,
+            search: Search::new(Instant::now()),
+            running: None,
+            team: Vec::new(),
+            leaving: None,
+            resigned: false,
+        })
+    }
+
+    /// Looks at every block device there is.
+    pub fn look_for_media(&mut self) {
+        match sys::block::list() {
+            Ok(devices) => devices.iter().for_each(|device| self.look_at(&device.name)),
+            Err(error) => self.journal.say(Level::Error, &error.to_string()),
+        }
+    }
+
+    fn look_at(&mut self, device: &str) {
+        if let Err(error) = self.search.look_at(device) {
+            self.journal
+                .say(Level::Error, &format!("looking at {device}: {error}"));
+        }
+    }
+
+    /// Runs the box until it is to go.
+    pub fn serve(mut self) -> Result<Destination, Failure> {
+        loop {
+            let timeout = self.timeout(Instant::now());
+            let before = Instant::now();
+            wait(&mut self.descriptors(), Some(timeout))?;
+            let now = Instant::now();
+            if now.saturating_duration_since(before) > timeout + STALL {
+                self.team.iter_mut().for_each(|process| process.heard(now));
+            }
+            self.read_team(now);
+            self.read_signals(now);
+            self.read_uevents();
+            self.search_on(now);
+            self.start_due(now);
+            self.send_log_lines();
+            self.feed(now);
+            if let Some(destination) = self.leave_on(now) {
+                return Ok(destination);
+            }
+        }
+    }
+
+    fn descriptors(&self) -> Vec<PollFd<'_>> {
+        let own = [self.signals.as_fd(), self.uevents.as_fd()];
+        let team = self.team.iter().flat_map(Process::descriptors);
+        own.into_iter().chain(team).map(readable).collect()
+    }
+
+    fn timeout(&self, now: Instant) -> Duration {
+        let due = self.team.iter().filter_map(Process::due);
+        let leave = self.leaving.as_ref().map(Leave::deadline);
+        let all = due.chain(leave).chain(self.search.deadline());
+        let next = all.map(|at| at.saturating_duration_since(now)).min();
+        next.unwrap_or(FEED_INTERVAL).min(FEED_INTERVAL)
+    }
+
+    fn read_team(&mut self, now: Instant) {
+        let mut asked = Vec::new();
+        for process in &mut self.team {
+            for (level, text) in process.read_log() {
+                let name = process.name();
+                self.journal.say(level, &format!("{name}: {text}"));
+            }
+            while let Ok(Some(message)) = process.lifeline.receive() {
+                process.heard(now);
+                match message {
+                    FromWorker::Alive => {}
+                    FromWorker::Standing { role, ready } => {
+                        let ready = if ready { "ready" } else { "not ready" };
+                        self.journal.say(Level::Info, &format!("{role}, {ready}"));
+                    }
+                    FromWorker::Resigned => self.resigned = true,
+                    FromWorker::Ask(number, ask) => asked.push((number, ask)),
+                    FromWorker::Attached => {
+                        process.attached_from = Some(self.journal.ring().end());
+                        if let Some(tty) = &process.description.tty {
+                            self.journal.set_served(tty, true);
+                        }
+                    }
+                }
+            }
+        }
+        for (number, ask) in asked {
+            self.answer(now, number, ask);
+        }
+    }
+
+    fn answer(&mut self, now: Instant, number: u32, ask: Ask) {
+        let answer = match ask {
+            Ask::Workers => Answer::Workers {
+                workers: self
+                    .team
+                    .iter()
+                    .map(|process| process.status(now))
+                    .collect(),
+                watchdog: self
+                    .watchdog
+                    .as_ref()
+                    .map(|watchdog| watchdog.identity().to_string()),
+            },
+            Ask::Log { from } => Answer::Log {
+                lines: self.journal.ring().page(from),
+                end: self.journal.ring().end(),
+            },
+            Ask::Reboot => self.leave(now, Destination::Reboot, "the operator asked for it"),
+            Ask::PowerOff => self.leave(now, Destination::PowerOff, "the operator asked for it"),
+        };
+        for process in self.of_kind(WorkerKind::Control) {
+            // Control times out and says so if there is no room.
+            let _ = process
+                .lifeline
+                .send(&ToWorker::Answer(number, answer.clone()));
+        }
+    }
+
+    pub(super) fn of_kind(&mut self, kind: WorkerKind) -> impl Iterator<Item = &mut Process> {
+        self.team
+            .iter_mut()
+            .filter(move |process| process.description.kind == kind)
+    }
+
+    fn read_signals(&mut self, now: Instant) {
+        while let Some((signal, _)) = self.signals.next() {
+            match signal {
+                Signal::SIGCHLD => self.reap(now),
+                Signal::SIGINT => drop(self.leave(now, Destination::Reboot, "ctrl-alt-del")),
+                _ => drop(self.leave(now, Destination::PowerOff, "SIGTERM")),
+            }
+        }
+    }
+
+    fn reap(&mut self, now: Instant) {
+        while let Some((pid, end)) = sys::process::reap() {
+            // A probe, or an orphan that the kernel gave to us, has nobody to be missed by.
+            if self.search.ended(now, pid) {
+                continue;
+            }
+            let restart = self.leaving.is_none();
+            let how = end.to_string();
+            for process in &mut self.team {
+                for (level, text) in process.read_log() {
+                    let name = process.name();
+                    self.journal.say(level, &format!("{name}: {text}"));
+                }
+                let Some(sentence) = process.ended(now, pid, &how, restart) else {
+                    continue;
+                };
+                if let Some(tty) = &process.description.tty {
+                    self.journal.set_served(tty, false);
+                }
+                self.journal.say(Level::Error, &sentence);
+            }
+        }
+    }
+
+    fn read_uevents(&mut self) {
+        // An error other than an overrun does not happen; the next turn asks again.
+        while let Ok(Some(Uevent {
+            action,
+            subsystem,
+            device,
+        })) = self.uevents.next()
+        {
+            match (action.as_str(), subsystem.as_str()) {
+                ("overrun", _) => self.look_for_media(),
+                ("add" | "change", "block") if may_be_medium(&device) => self.look_at(&device),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Not one of those that the kernel makes of memory or of other devices.
+fn may_be_medium(device: &str) -> bool {
+    let never = ["ram", "loop", "zram", "nbd", "dm-"];
+    !device.is_empty() && !never.iter().any(|kind| device.starts_with(kind))
+}
