@@ -1,4 +1,5 @@
-//! Writes the initramfs of a box: `/init`, and the console node that the kernel opens before it starts `/init`. It must stay reproducible: the same binary gives the same bytes, whoever builds it, wherever and whenever.
+//! Writes the initramfs of a box: `/init`, and the console node that the kernel opens before it starts `/init`.
+//! It must stay reproducible: the same binary gives the same bytes, whoever builds it, wherever and whenever.
 
 mod newc;
 
