@@ -1,0 +1,165 @@
+//! What a node learns of its peer: from frames that prove themselves, and from silence. Nothing that a
+//! link did not prove ever reaches the node's picture of the pair.
+
+use super::{Event, LinkIndex, Node, Peer};
+use crate::link::Link;
+use crate::report::Report;
+use crate::wire::{Beat, Rejection, Standing};
+
+impl Node {
+    /// Takes a frame, or counts why not.
+    pub(super) fn receive(&mut self, link: LinkIndex, frame: &[u8]) {
+        let learned = self
+            .authenticate(link, frame)
+            .and_then(|beat| self.hear(link, &beat));
+        if let Err(rejection) = learned {
+            self.reject(link, rejection);
+        }
+    }
+
+    /// The beat in a frame, if it is the peer's, meant for this link.
+    fn authenticate(&self, link: LinkIndex, frame: &[u8]) -> Result<Beat, Rejection> {
+        let beat = self.codec.decode(frame)?;
+        if beat.sender == self.settings.number {
+            return Err(if beat.incarnation == self.incarnation {
+                Rejection::OwnEcho
+            } else {
+                Rejection::SameNumber
+            });
+        }
+        if beat.sender != self.settings.peer {
+            return Err(Rejection::UnknownSender);
+        }
+        if beat.link != link.0 {
+            return Err(Rejection::WrongLink);
+        }
+        if self.retired.iter().any(|old| *old == beat.incarnation) {
+            return Err(Rejection::Replayed);
+        }
+        Ok(beat)
+    }
+
+    /// Lets the link judge the beat; what it proves is believed.
+    fn hear(&mut self, link: LinkIndex, beat: &Beat) -> Result<(), Rejection> {
+        let link = self.links.get_mut(usize::from(link.0));
+        let link = link.ok_or(Rejection::WrongLink)?;
+        link.receive(self.now, beat, self.incarnation)?;
+        self.believe(beat);
+        Ok(())
+    }
+
+    /// Takes over what the peer says of itself, unless a faster link has said newer things.
+    fn believe(&mut self, beat: &Beat) {
+        self.term_max = self.term_max.max(beat.standing.term);
+        match &mut self.peer {
+            Some(peer) if peer.incarnation == beat.incarnation => {
+                if is_newer(&beat.standing, &peer.standing) {
+                    peer.standing = beat.standing;
+                }
+            }
+            known => {
+                let before = known.replace(Peer {
+                    incarnation: beat.incarnation,
+                    standing: beat.standing,
+                    alive: false,
+                });
+                if let Some(before) = before {
+                    self.bury(&before, beat.incarnation);
+                }
+            }
+        }
+    }
+
+    /// The peer was started anew: what its earlier start said and held is void.
+    fn bury(&mut self, before: &Peer, incarnation: u64) {
+        if self.retired.is_full() {
+            self.retired.pop_front();
+        }
+        // There is room now.
+        let _ = self.retired.push_back(before.incarnation);
+        for link in &mut self.links {
+            link.follow(incarnation);
+        }
+        self.abandoned |= before.alive && before.standing.state.is_in_office();
+        self.peer_may_answer = true;
+        self.chosen = false;
+        self.better = None;
+        self.report(Report::PeerRestarted);
+    }
+
+    /// Says which links went up or down.
+    pub(super) fn judge_links(&mut self) {
+        for index in 0..self.settings.links.len() {
+            let Some(link) = self.links.get_mut(index) else {
+                continue;
+            };
+            link.expire(self.now);
+            if let Some(up) = link.poll_change() {
+                // At most LINKS_MAX links.
+                let link = u8::try_from(index).unwrap_or(u8::MAX);
+                self.report(Report::Link { link, up });
+            }
+        }
+    }
+
+    /// Says whether the peer is alive, lets go and runs the same config.
+    pub(super) fn judge_peer(&mut self) {
+        let alive = self.links.iter().any(Link::is_up);
+        let Some(peer) = &mut self.peer else { return };
+        let was_alive = core::mem::replace(&mut peer.alive, alive);
+        let standing = peer.standing;
+        if alive != was_alive {
+            self.report(Report::Peer { alive });
+        }
+        if !alive {
+            self.peer_may_answer = true;
+            self.chosen = false;
+            return;
+        }
+        self.judge_config(&standing);
+        if standing.state.holds() {
+            self.abandoned = false;
+        }
+        let may_answer = standing.state.may_answer();
+        if core::mem::replace(&mut self.peer_may_answer, may_answer) && !may_answer {
+            self.apply(Event::PeerLetGo);
+        }
+    }
+
+    fn judge_config(&mut self, standing: &Standing) {
+        let differs = self.differs_from(standing);
+        if core::mem::replace(&mut self.differs, differs) != differs {
+            self.report(Report::Drift {
+                differs,
+                peer_generation: standing.generation,
+            });
+        }
+    }
+
+    /// The peer runs another config.
+    pub(super) fn differs_from(&self, peer: &Standing) -> bool {
+        let own = self.settings.config;
+        (own.generation, own.digest) != (peer.generation, peer.digest)
+    }
+
+    fn reject(&mut self, index: LinkIndex, rejection: Rejection) {
+        let Some(link) = self.links.get_mut(usize::from(index.0)) else {
+            return;
+        };
+        let total = link.reject(rejection);
+        // The first one is news, then every doubling: a flood fills no log.
+        if rejection.is_alarming() && total.is_power_of_two() {
+            self.report(Report::Rejected {
+                link: index.0,
+                rejection,
+                total,
+            });
+        }
+    }
+}
+
+/// Revisions count round their type, like serial numbers (RFC 1982).
+fn is_newer(new: &Standing, old: &Standing) -> bool {
+    let ahead = new.revision.wrapping_sub(old.revision);
+    ahead != 0 && ahead < u32::MAX / 2
+}

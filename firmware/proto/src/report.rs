@@ -1,0 +1,216 @@
+//! What a node says about itself: reports when something happened, and a status on demand. Plain
+//! values with words for people; nothing here decides anything.
+
+use crate::failover::{Reason, Role, State};
+use crate::settings::LINKS_MAX;
+use crate::wire::Rejection;
+use core::fmt;
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Transitions kept for the status.
+pub const TRANSITIONS_MAX: usize = 5;
+
+/// Something an operator may want to know, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// This box changed its state.
+    Transition(Transition),
+    /// A link came up or went down.
+    Link {
+        /// Position in `Settings::links`.
+        link: u8,
+        /// Our frames are echoed fresh on it.
+        up: bool,
+    },
+    /// The peer is heard (again), or is silent on all links.
+    Peer {
+        /// It is heard on some link.
+        alive: bool,
+    },
+    /// The peer is a new start of the peer known before.
+    PeerRestarted,
+    /// A link throws frames away for this reason: said at the first, then at every doubling.
+    Rejected {
+        /// Position in `Settings::links`.
+        link: u8,
+        /// Why.
+        rejection: Rejection,
+        /// How many so far.
+        total: u64,
+    },
+    /// The boxes run different configs, or the same again.
+    Drift {
+        /// They differ.
+        differs: bool,
+        /// Generation of the peer's config.
+        peer_generation: u64,
+    },
+    /// The loop stood still for longer than the dead time.
+    Stalled {
+        /// For so long.
+        gap_ms: u64,
+    },
+}
+
+impl Report {
+    /// It deserves a warning; all else is for information.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Report::Transition(_) | Report::PeerRestarted => false,
+            Report::Link { up, .. } => !up,
+            Report::Peer { alive } => !alive,
+            Report::Drift { differs, .. } => *differs,
+            Report::Rejected { .. } | Report::Stalled { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::Transition(it) => it.fmt(f),
+            Report::Link { link, up: true } => write!(f, "link {link} is up"),
+            Report::Link { link, up: false } => write!(f, "link {link} is down"),
+            Report::Peer { alive: true } => f.write_str("the peer is alive"),
+            Report::Peer { alive: false } => f.write_str("the peer is silent on all links"),
+            Report::PeerRestarted => f.write_str("the peer was restarted"),
+            Report::Rejected {
+                link,
+                rejection,
+                total,
+            } => write!(f, "link {link}: {rejection} ({total} so far)"),
+            Report::Drift {
+                differs: true,
+                peer_generation,
+            } => write!(
+                f,
+                "the peer runs another config (generation {peer_generation}); bring both boxes to the same one"
+            ),
+            Report::Drift { differs: false, .. } => f.write_str("both boxes run the same config"),
+            Report::Stalled { gap_ms } => {
+                write!(
+                    f,
+                    "this box stood still for {gap_ms} ms, longer than the dead time"
+                )
+            }
+        }
+    }
+}
+
+/// A change of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Before.
+    pub from: State,
+    /// After.
+    pub to: State,
+    /// Term after.
+    pub term: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Transition {
+            from,
+            to,
+            term,
+            reason,
+        } = self;
+        write!(f, "{from} -> {to} (term {term}): {reason}")
+    }
+}
+
+/// All a node knows; spans are before the time it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its number.
+    pub number: u8,
+    /// Which of the boxes it is.
+    pub role: Role,
+    /// Its state in full.
+    pub state: State,
+    /// Milliseconds in this state.
+    pub since_ms: u64,
+    /// Term in which it holds or last held the addresses, 0 before the first.
+    pub term: u64,
+    /// The dataplane has applied its plan, so this box may take over.
+    pub ready: bool,
+    /// Carriers under the virtual addresses.
+    pub fitness: u8,
+    /// Milliseconds of silence on all links after which the peer counts as dead: that of the
+    /// slowest link that is up.
+    pub dead_ms: u64,
+    /// The other box, `None` while never heard.
+    pub peer: Option<PeerStatus>,
+    /// In the order of `Settings::links`.
+    pub links: Vec<LinkStatus, LINKS_MAX>,
+    /// The last ones, newest first.
+    pub transitions: Vec<PastTransition, TRANSITIONS_MAX>,
+    /// Reports thrown away because the driver did not fetch them.
+    pub reports_dropped: u64,
+}
+
+/// The other box, as its last fresh beat said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its number.
+    pub number: u8,
+    /// Random number of its start.
+    pub incarnation: u64,
+    /// Heard on some link.
+    pub alive: bool,
+    /// Which of the boxes it is.
+    pub role: Role,
+    /// Its state in full.
+    pub state: State,
+    /// Its term.
+    pub term: u64,
+    /// Its priority.
+    pub priority: u8,
+    /// Its carriers under the virtual addresses.
+    pub fitness: u8,
+    /// It may take over.
+    pub ready: bool,
+    /// Generation of its config.
+    pub generation: u64,
+    /// Digest of its config.
+    pub digest: u64,
+    /// It runs the same config as this box.
+    pub same_config: bool,
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Our frames are echoed fresh.
+    pub up: bool,
+    /// Milliseconds since the last fresh frame, `None` before the first.
+    pub silent_ms: Option<u64>,
+    /// Milliseconds from beat to beat.
+    pub beat_ms: u64,
+    /// Milliseconds of silence after which it is down.
+    pub dead_ms: u64,
+    /// Frames missing among the last 64, in thousandths.
+    pub loss_permille: u16,
+    /// Frames sent.
+    pub sent: u64,
+    /// Good frames received, fresh or not.
+    pub received: u64,
+    /// Frames missing by their sequence numbers.
+    pub lost: u64,
+    /// Frames thrown away, by reason; zeros left out.
+    pub rejected: Vec<(Rejection, u64), { Rejection::COUNT }>,
+}
+
+/// A change of state in the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastTransition {
+    /// Milliseconds ago.
+    pub ago_ms: u64,
+    /// What changed, and why.
+    pub transition: Transition,
+}

@@ -1,0 +1,142 @@
+//! The pair as seen from one box, turned into events of the failover machine. Every judgement about
+//! who should hold the addresses is made here, from what both boxes last said; none of it is kept, so
+//! it is made anew whenever something changed and nothing is missed by having been said once.
+
+use crate::failover::{Event, Preference, State, Vacancy};
+use crate::settings::FailBack;
+use crate::wire::Standing;
+use core::cmp::Reverse;
+
+/// A box of the pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its number: the lower one wins ties.
+    pub number: u8,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// The pair as seen from one box.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// This box.
+    pub own: Member,
+    /// The other one, while some link to it is up.
+    pub peer: Option<Member>,
+    /// The other one has been heard at some time since the start.
+    pub peer_was_heard: bool,
+    /// The other one held the addresses, and was started anew before this box took them.
+    pub abandoned: bool,
+}
+
+impl View {
+    /// What there is to do about the addresses. `Vacant` and `Offered` only while this box is ready:
+    /// no address before its state.
+    #[must_use]
+    pub fn event(&self) -> Option<Event> {
+        match self.own.standing.state {
+            State::Listening | State::Standby | State::Held | State::Asking => self.as_idle(),
+            State::Taking | State::Active | State::Offering(_) => self.as_holder(),
+            State::Releasing(_) | State::Resigned => None,
+        }
+    }
+
+    /// As a box that holds nothing.
+    fn as_idle(&self) -> Option<Event> {
+        let ready = self.own.standing.ready;
+        let Some(peer) = &self.peer else {
+            let why = if self.peer_was_heard {
+                Vacancy::PeerDead
+            } else {
+                Vacancy::NobodyHeard
+            };
+            return ready.then_some(Event::Vacant(why));
+        };
+        let vacancy = match peer.standing.state {
+            State::Offering(_) if ready => return Some(Event::Offered),
+            State::Offering(_) | State::Active => return Some(Event::Outranked),
+            // On its way to hold the addresses, or not yet rid of them.
+            State::Taking | State::Releasing(_) => None,
+            State::Resigned => Some(Vacancy::PeerResigned),
+            State::Listening | State::Standby | State::Held | State::Asking => {
+                if self.abandoned {
+                    Some(Vacancy::PeerRestarted)
+                } else {
+                    (claim(&self.own) > claim(peer)).then_some(Vacancy::Preferred)
+                }
+            }
+        };
+        vacancy.filter(|_| ready).map(Event::Vacant)
+    }
+
+    /// As a box that holds the addresses or is about to.
+    fn as_holder(&self) -> Option<Event> {
+        let state = self.own.standing.state;
+        let unable = matches!(state, State::Offering(_)).then_some(Event::PeerUnable);
+        let Some(peer) = &self.peer else {
+            return unable;
+        };
+        let outranked = rank(peer) > rank(&self.own);
+        match peer.standing.state {
+            State::Active | State::Offering(_) if outranked => Some(Event::Outranked),
+            // Until the other one holds them, only who does not hold them either gives way.
+            State::Taking if outranked && state == State::Taking => Some(Event::Outranked),
+            State::Active | State::Offering(_) | State::Taking => None,
+            State::Asking if state == State::Active && peer.standing.ready => Some(Event::Asked),
+            _ if !can_take(&peer.standing) => unable,
+            _ => None,
+        }
+    }
+
+    /// Why the peer would serve better than this box, which is active.
+    #[must_use]
+    pub fn preference(&self, fail_back: FailBack) -> Option<Preference> {
+        let own = &self.own.standing;
+        let peer = &self.peer.as_ref()?.standing;
+        if own.state != State::Active || peer.state != State::Standby || !peer.ready {
+            return None;
+        }
+        if peer.fitness > own.fitness {
+            return Some(Preference::Fitness);
+        }
+        let returns = fail_back == FailBack::Auto && peer.priority > own.priority;
+        (returns && peer.fitness == own.fitness).then_some(Preference::Priority)
+    }
+}
+
+/// The box would take addresses that it is offered.
+#[must_use]
+pub fn can_take(standing: &Standing) -> bool {
+    standing.ready
+        && matches!(
+            standing.state,
+            State::Listening | State::Standby | State::Held | State::Asking
+        )
+}
+
+/// When two boxes hold the addresses, the higher one keeps them.
+fn rank(member: &Member) -> (u64, u8, Reverse<u8>) {
+    let standing = &member.standing;
+    (standing.term, standing.priority, Reverse(member.number))
+}
+
+/// When no box holds the addresses, the higher one takes them.
+fn claim(member: &Member) -> (bool, u8, u8, u8, Reverse<u8>) {
+    let standing = &member.standing;
+    let operator = match standing.state {
+        State::Asking => 2,
+        State::Held => 0,
+        _ => 1,
+    };
+    (
+        standing.ready,
+        operator,
+        standing.fitness,
+        standing.priority,
+        Reverse(member.number),
+    )
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;
