@@ -2,7 +2,6 @@
 //! Each rule is one function from the tree to its findings; it reads files and `cargo metadata`, and changes nothing.
 
 mod dependencies;
-mod excuses;
 mod manifests;
 mod sources;
 mod text;
