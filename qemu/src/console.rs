@@ -275,7 +275,7 @@ impl Reader {
 }
 
 /// A change of role, which belongs into the timeline.
-fn is_news(line: &str) -> bool {
+pub fn is_news(line: &str) -> bool {
     let is_logged = line.starts_with('[');
     is_logged && (line.contains(" -> ") || line.ends_with(", ready"))
 }

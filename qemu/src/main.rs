@@ -1,6 +1,9 @@
 //! `testbed`: the pair on real kernels. Boots boxes in QEMU inside a network namespace of its own, joins them
 //! by a null modem and networks, breaks things, and measures what a client sees.
 
+// A binary exports nothing: `pub` marks what other modules may use.
+#![allow(unreachable_pub)]
+
 mod capture;
 mod config;
 mod console;

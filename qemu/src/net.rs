@@ -24,7 +24,7 @@ pub const VIRTUAL_V4: &str = "192.0.2.10";
 pub const VIRTUAL_V6: &str = "2001:db8:1::10";
 /// Namespace of the client.
 pub const CLIENT: &str = "client";
-/// Namespace of whoever should not be on the sync network.
+/// Namespace of whoever should not be on the boxes' networks.
 pub const INTRUDER: &str = "intruder";
 /// Port of the UDP echo service on the virtual address.
 pub const ECHO_PORT: u16 = 7;
@@ -120,6 +120,8 @@ pub fn build() -> Result<()> {
     ns::ip(&lines)?;
     add_host(CLIENT, "wan", &["192.0.2.100/24", "2001:db8:1::100/64"])?;
     add_host(INTRUDER, "sync", &["172.16.0.99/24"])?;
+    plug(INTRUDER, "lan", &["10.0.0.99/24"])?;
+    ns::ip_in(INTRUDER, "route add 239.0.0.0/8 dev lan\n")?;
     for host in HOSTS {
         build_host(host)?;
     }

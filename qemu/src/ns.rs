@@ -175,11 +175,6 @@ impl Guard {
         self.0.wait().context("waiting for a child process")?;
         Ok(())
     }
-
-    /// Its process id inside the testbed.
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
 }
 
 impl Drop for Guard {

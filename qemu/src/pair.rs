@@ -2,7 +2,7 @@
 //! by all pairs of a run (networks, servers, client) is the `World`.
 
 use crate::config::PairConfig;
-use crate::console::Mark;
+use crate::console::{Mark, is_news};
 use crate::modem::NullModem;
 use crate::net::{self, NETWORKS, NODES, mac, tap};
 use crate::servers::Servers;
@@ -84,12 +84,6 @@ pub struct Pair {
     pub boxes: [Machine; 2],
     /// The cable between their second serial ports.
     pub modem: NullModem,
-    /// Config media: castor's floppy, pollux's stick.
-    pub media: [PathBuf; 2],
-    /// The configs as text.
-    pub configs: [PathBuf; 2],
-    /// Sockets and images, in memory.
-    pub folder: PathBuf,
 }
 
 impl Pair {
@@ -98,18 +92,14 @@ impl Pair {
     pub fn assemble(world: &World, order: &Order) -> Result<Self> {
         let folder = fresh_folder(&Path::new("/run").join(&order.name))?;
         let images = [Image::Floppy, Image::Usb];
-        let mut media = [folder.join("floppy.img"), folder.join("stick.img")];
-        let mut configs = NODES.map(|node| order.logs.join(format!("{node}.toml")));
-        let parts = NODES
-            .iter()
-            .zip(images)
-            .zip(&order.configs)
-            .zip(media.iter_mut().zip(&mut configs));
-        for (((node, image), config), (medium, text)) in parts {
-            fs::write(&*text, config.to_toml())?;
-            world.tools.write_medium(text, node, image, medium)?;
+        let media = [folder.join("floppy.img"), folder.join("stick.img")];
+        let parts = NODES.iter().zip(images).zip(&order.configs).zip(&media);
+        for (((node, image), config), medium) in parts {
+            let text = order.logs.join(format!("{node}.toml"));
+            fs::write(&text, config.to_toml())?;
+            world.tools.write_medium(&text, node, image, medium)?;
         }
-        let [floppy, stick] = media.clone();
+        let [floppy, stick] = media;
         let iso = &world.tools.iso;
         let hardware = [
             hardware(0, order, Boot::Cd(iso.clone()), Medium::Floppy(floppy)),
@@ -127,13 +117,7 @@ impl Pair {
             Machine::modem_socket(&home_pollux),
         ];
         let modem = NullModem::listen(ends.each_ref().map(PathBuf::as_path))?;
-        Ok(Pair {
-            boxes,
-            modem,
-            media,
-            configs,
-            folder,
-        })
+        Ok(Pair { boxes, modem })
     }
 
     /// Powers both on and waits until one is active and the other standby, both ready. Gives the active.
@@ -224,6 +208,78 @@ impl Pair {
         Ok(())
     }
 
+    /// Which box is active; exactly one must be.
+    pub fn active(&self) -> Result<usize> {
+        self.confirm_active(0)
+    }
+
+    /// Waits until one box is active, the other standby, both ready and all links up.
+    pub fn wait_calm(&self) -> Result<()> {
+        let deadline = Instant::now() + BOOT_TIMEOUT;
+        loop {
+            let status = [self.status(0)?, self.status(1)?];
+            if status.iter().all(|status| is_calm(status)) && self.active().is_ok() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "the pair does not come to rest:\n{}\n\n{}",
+                    status[0].join("\n"),
+                    status[1].join("\n")
+                );
+            }
+        }
+    }
+
+    /// What the console of a box answers to `status`.
+    pub fn status(&self, index: usize) -> Result<Vec<String>> {
+        self.machine(index)?.console.ask("status")
+    }
+
+    /// Fails if a box changes its role from `marks` on, watching for `span`.
+    pub fn expect_quiet(&self, marks: [Mark; 2], span: Duration) -> Result<()> {
+        std::thread::sleep(span);
+        for (machine, mark) in self.boxes.iter().zip(marks) {
+            let lines = machine.console.lines_since(mark);
+            if let Some(line) = lines.iter().find(|line| is_news(&line.text)) {
+                bail!(
+                    "nothing should move, but {} says: {}",
+                    machine.name(),
+                    line.text
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of a heartbeat link in a box's `status`.
+    pub fn link_row(&self, index: usize, link: &str) -> Result<String> {
+        let status = self.status(index)?;
+        let mut rows = status
+            .iter()
+            .skip_while(|line| !line.trim_start().starts_with(link));
+        let first = rows
+            .next()
+            .with_context(|| format!("no link {link} in:\n{}", status.join("\n")))?;
+        // The last column goes on below itself.
+        let wrapped = rows.take_while(|line| line.starts_with("     "));
+        Ok(wrapped.fold(first.clone(), |row, more| row + " " + more.trim()))
+    }
+
+    /// Waits until a box shows a heartbeat link as `up` or `DOWN`.
+    pub fn wait_link(&self, index: usize, link: &str, state: &str) -> Result<()> {
+        let deadline = Instant::now() + ROLE_TIMEOUT;
+        loop {
+            let row = self.link_row(index, link)?;
+            if row.split_whitespace().any(|word| word == state) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("link {link} should be {state}: {row}");
+            }
+        }
+    }
+
     /// Castor or pollux.
     pub fn machine(&self, index: usize) -> Result<&Machine> {
         self.boxes.get(index).context("a pair has two boxes")
@@ -247,6 +303,20 @@ pub fn hardware(node: usize, order: &Order, boot: Boot, medium: Medium) -> Hardw
         has_watchdog: false,
         has_back_door: false,
     }
+}
+
+/// Nothing in a status is on its way to somewhere else.
+fn is_calm(status: &[String]) -> bool {
+    // Two lines tell of readiness: the box's own and its peer's.
+    let is_ready = status
+        .iter()
+        .filter(|line| line.contains(", ready; term"))
+        .count()
+        == 2;
+    let is_down = status
+        .iter()
+        .any(|line| line.split_whitespace().any(|word| word == "DOWN"));
+    is_ready && !is_down
 }
 
 /// PID 1's line about its role: `[    3.210] info  standby, ready`.

@@ -116,7 +116,7 @@ pub fn console(socket: &Path, node: &str) -> Result<()> {
     let raw = RawTerminal::set();
     let mut from_box = stream.try_clone()?;
     let printer = thread::spawn(move || std::io::copy(&mut from_box, &mut std::io::stdout()));
-    for byte in std::io::stdin().bytes() {
+    for byte in std::io::stdin().lock().bytes() {
         let byte = byte?;
         if byte == ESCAPE || printer.is_finished() {
             break;

@@ -1,36 +1,249 @@
 //! The scenarios on real kernels: each has a name, says what must hold, and can be run alone. Those that need
-//! nothing but a healthy pair share one, which is mended between them and built anew after a failure.
+//! nothing but a healthy pair share one, which is built anew after a failure.
+
+mod balancer;
+mod boots;
+mod faults;
+mod judge;
+mod leaving;
+mod media;
+mod stage;
+mod strangers;
 
 use crate::pair::World;
 use anyhow::{Result, bail};
+use stage::Stage;
 use std::path::Path;
+use std::time::Instant;
 
 /// A scenario.
 pub struct Scenario {
     name: &'static str,
+    /// What must hold.
     about: &'static str,
+    run: fn(&mut Stage) -> Result<()>,
 }
 
-const ALL: [Scenario; 0] = [];
+const fn scenario(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Stage) -> Result<()>,
+) -> Scenario {
+    Scenario { name, about, run }
+}
+
+/// In the order they run: those that share a pair stand together.
+const ALL: [Scenario; 31] = [
+    scenario(
+        "boot-bios-cd-floppy",
+        "BIOS, ISO on CD, config on floppy",
+        boots::bios_cd_floppy,
+    ),
+    scenario(
+        "boot-bios-usb-stick",
+        "BIOS, ISO on USB, config on USB stick",
+        boots::bios_usb_stick,
+    ),
+    scenario(
+        "boot-bios-cd-cd",
+        "BIOS, ISO on CD with the config on it",
+        boots::bios_cd_cd,
+    ),
+    scenario(
+        "boot-uefi-cd-stick",
+        "UEFI, ISO on CD, config on USB stick",
+        boots::uefi_cd_stick,
+    ),
+    scenario(
+        "boot-uefi-usb-floppy",
+        "UEFI, ISO on USB, config on floppy",
+        boots::uefi_usb_floppy,
+    ),
+    scenario(
+        "boot-uefi-usb-disk",
+        "UEFI, ISO on USB, config on virtio disk",
+        boots::uefi_usb_disk,
+    ),
+    scenario(
+        "boot-64-mib",
+        "a box lives in 64 MiB of RAM",
+        boots::small_memory,
+    ),
+    scenario(
+        "watchdog",
+        "an i6300esb watchdog is found, fed and shown",
+        boots::watchdog,
+    ),
+    scenario(
+        "late-medium",
+        "no config: the box says so; a stick plugged in later is taken",
+        media::late,
+    ),
+    scenario(
+        "torn-slot",
+        "the newer slot is torn: the other wins, and the console says why",
+        media::torn,
+    ),
+    scenario(
+        "corrupt-medium",
+        "both slots are corrupt: a clear message, and the box stays up",
+        media::corrupt,
+    ),
+    scenario(
+        "judge-services",
+        "Debian's ipvsadm sees what was configured",
+        judge::services,
+    ),
+    scenario(
+        "judge-addresses",
+        "Debian's ip sees addresses and forwarding as configured",
+        judge::addresses,
+    ),
+    scenario(
+        "killed-workers",
+        "each worker that is killed comes back; PID 1 says why",
+        judge::killed_workers,
+    ),
+    scenario(
+        "same-instant",
+        "two equal boxes powered on at once: exactly one active",
+        faults::same_instant,
+    ),
+    scenario(
+        "null-modem-pulled",
+        "the null modem is pulled: nothing moves",
+        faults::null_modem,
+    ),
+    scenario(
+        "heartbeats-cut",
+        "every Ethernet heartbeat cut, serial lives: no second active",
+        faults::heartbeats,
+    ),
+    scenario(
+        "carrier-lost",
+        "carrier lost under a virtual address: the box yields",
+        faults::carrier,
+    ),
+    scenario(
+        "stalled-active",
+        "the active box stalls past the dead time: it steps down",
+        faults::stall,
+    ),
+    scenario(
+        "power-cut",
+        "power cut of the active: served again within a second",
+        faults::power_cut,
+    ),
+    scenario(
+        "forward-nat",
+        "NAT carries HTTP over IPv4 and IPv6",
+        balancer::nat,
+    ),
+    scenario(
+        "forward-direct",
+        "direct routing carries HTTP over IPv4 and IPv6",
+        balancer::direct,
+    ),
+    scenario(
+        "forward-tunnel",
+        "tunnel carries HTTP over IPv4 and IPv6",
+        balancer::tunnel,
+    ),
+    scenario(
+        "server-down",
+        "a web server dies and comes back: clients don't notice",
+        balancer::server_down,
+    ),
+    scenario(
+        "all-down",
+        "no server is well: the fallback answers",
+        balancer::all_down,
+    ),
+    scenario(
+        "wrong-key",
+        "frames of another key: counted, without effect",
+        strangers::wrong_key,
+    ),
+    scenario(
+        "replay",
+        "a replayed capture: counted, without effect",
+        strangers::replay,
+    ),
+    scenario(
+        "noise",
+        "random bytes on each link: counted, without effect",
+        strangers::noise,
+    ),
+    scenario(
+        "reboot",
+        "`reboot` on the active: it hands over, and comes back as standby",
+        leaving::reboot,
+    ),
+    scenario(
+        "ctrl-alt-del",
+        "ctrl-alt-del reboots in the same way",
+        leaving::ctrl_alt_del,
+    ),
+    scenario(
+        "poweroff",
+        "`poweroff` on the active: it hands over and goes off",
+        leaving::power_off,
+    ),
+];
 
 /// Prints names and what each is about.
 pub fn list() {
-    for Scenario { name, about } in &ALL {
-        println!("{name:<24} {about}");
+    for Scenario { name, about, .. } in &ALL {
+        println!("{name:<22} {about}");
     }
 }
 
-/// The scenarios of these names.
+/// The scenarios of these names; all if there are none.
 pub fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    for name in names {
-        if !ALL.iter().any(|scenario| scenario.name == name) {
-            bail!("no scenario {name}: see `testbed test --list`");
-        }
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| ALL.iter().all(|scenario| scenario.name != **name))
+    {
+        bail!("no scenario {unknown}: see `testbed test --list`");
     }
-    Ok(Vec::new())
+    let is_chosen =
+        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    Ok(ALL.iter().filter(is_chosen).collect())
 }
 
-/// Runs them.
-pub fn run(_world: World, _chosen: &[&Scenario], _folder: &Path) -> Result<()> {
+/// Runs them, each after the other, to the end; fails if one did.
+pub fn run(world: World, chosen: &[&Scenario], folder: &Path) -> Result<()> {
+    let mut stage = Stage::new(world, folder);
+    let mut failed = Vec::new();
+    let begin = Instant::now();
+    for (number, scenario) in chosen.iter().enumerate() {
+        let Scenario { name, run, .. } = scenario;
+        let began = Instant::now();
+        print!("[{:>2}/{}] {name:<22} ", number + 1, chosen.len());
+        // The line is seen while the scenario runs; a closed pipe is nobody's loss.
+        let _ = std::io::Write::flush(&mut std::io::stdout());
+        let outcome = stage.enter(name).and_then(|()| run(&mut stage));
+        let seconds = began.elapsed().as_secs_f64();
+        match &outcome {
+            Ok(()) => println!("ok    {seconds:>6.1} s"),
+            Err(error) => {
+                println!("FAIL  {seconds:>6.1} s\n  {error:#}");
+                println!(
+                    "  logs: {}; again: qemu/testbed test {name}",
+                    stage.logs.display()
+                );
+                failed.push(*name);
+            }
+        }
+        stage.leave(outcome.is_ok());
+    }
+    let (count, seconds) = (chosen.len(), begin.elapsed().as_secs());
+    println!(
+        "{} of {count} scenarios hold, in {seconds} s",
+        count - failed.len()
+    );
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
     Ok(())
 }

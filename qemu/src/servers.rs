@@ -106,6 +106,19 @@ http {{
         Ok(())
     }
 
+    /// All servers running and well again, after a scenario that broke off.
+    pub fn heal(&mut self) {
+        for host in HOSTS {
+            // Not there where the server is well.
+            let _ = fs::remove_file(self.folder.join(host.name).join("unwell"));
+            if !self.running.contains_key(host.name)
+                && let Err(error) = self.launch(host.name)
+            {
+                eprintln!("testbed: {error:#}");
+            }
+        }
+    }
+
     /// Makes `/health` of a server answer 200 or 503; all else goes on.
     pub fn set_well(&self, name: &str, is_well: bool) -> Result<()> {
         let flag = self.folder.join(name).join("unwell");

@@ -83,11 +83,6 @@ impl Timeline {
     pub fn at_ms(&self, moment: Instant) -> u64 {
         millis(moment.duration_since(self.start))
     }
-
-    /// When it started.
-    pub fn start(&self) -> Instant {
-        self.start
-    }
 }
 
 /// Whole milliseconds of a span.

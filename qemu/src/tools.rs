@@ -19,7 +19,10 @@ pub struct Tools {
     /// The kernel in the ISO, to be booted directly in some scenarios.
     #[arg(long, env = "POLLUX_KERNEL", value_name = "PATH")]
     pub kernel: PathBuf,
-    /// The binary in the ISO.
+    /// The initramfs in the ISO.
+    #[arg(long, env = "POLLUX_INITRAMFS", value_name = "PATH")]
+    pub initramfs: PathBuf,
+    /// The binary in that initramfs.
     #[arg(long, env = "POLLUX_INIT", value_name = "PATH")]
     pub init: PathBuf,
 }
@@ -36,7 +39,13 @@ pub enum Image {
 impl Tools {
     /// Fails early where something is missing.
     pub fn check(&self) -> Result<()> {
-        for path in [&self.iso, &self.polluxctl, &self.kernel, &self.init] {
+        for path in [
+            &self.iso,
+            &self.polluxctl,
+            &self.kernel,
+            &self.initramfs,
+            &self.init,
+        ] {
             if !path.is_file() {
                 bail!(
                     "{} is not there: build it with qemu/demo or tests/run",
@@ -49,32 +58,33 @@ impl Tools {
 
     /// Writes a config medium for `node`; an existing one gets the config in its older slot.
     pub fn write_medium(&self, config: &Path, node: &str, image: Image, out: &Path) -> Result<()> {
-        let kind = if image == Image::Floppy {
-            "--floppy"
-        } else {
-            "--usb"
+        let kind = match image {
+            _ if out.exists() => "--update",
+            Image::Floppy => "--floppy",
+            Image::Usb => "--usb",
         };
         let mut command = Command::new(&self.polluxctl);
         command
-            .arg("media")
-            .arg(config)
-            .args(["--node", node, kind])
-            .arg(out);
-        if out.exists() {
-            command.arg("--update");
-        }
+            .args(["media", "--node", node, kind])
+            .arg(out)
+            .arg(config);
         finish(&mut command)
     }
 
-    /// Writes a copy of the ISO that carries the config for `node`.
+    /// Makes an ISO that carries the config for `node`.
     pub fn write_iso(&self, config: &Path, node: &str, out: &Path) -> Result<()> {
         let mut command = Command::new(&self.polluxctl);
         command
-            .arg("iso")
+            .args(["iso", "--node", node, "--config"])
             .arg(config)
-            .args(["--node", node, "--from"])
-            .arg(&self.iso);
-        finish(command.arg("--out").arg(out))
+            .arg("--out")
+            .arg(out);
+        command
+            .arg("--kernel")
+            .arg(&self.kernel)
+            .arg("--initramfs")
+            .arg(&self.initramfs);
+        finish(&mut command)
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Machine {
     name: String,
     folder: PathBuf,
     timeline: Timeline,
-    hardware: Mutex<Hardware>,
+    hardware: Hardware,
     process: Mutex<Option<Guard>>,
     /// First serial port.
     pub console: Console,
@@ -53,7 +53,7 @@ impl Machine {
             name: name.into(),
             folder: folder.into(),
             timeline: timeline.clone(),
-            hardware: Mutex::new(hardware),
+            hardware,
             process: Mutex::new(None),
             console: listen("console")?,
             door: listen("door")?,
@@ -71,18 +71,13 @@ impl Machine {
         socket(folder, "modem")
     }
 
-    /// Changes the hardware; takes effect at the next power-on.
-    pub fn rebuild(&self, change: impl FnOnce(&mut Hardware)) {
-        change(&mut lock(&self.hardware));
-    }
-
     /// Presses the power button of a box that is off.
     pub fn power_on(&self) -> Result<()> {
         let mut process = lock(&self.process);
         if process.is_some() {
             bail!("powering on {}: it is on", self.name);
         }
-        let hardware = lock(&self.hardware).clone();
+        let hardware = &self.hardware;
         if hardware.firmware == Firmware::Uefi {
             let variables = self.folder.join("uefi-variables.fd");
             fs::copy(OVMF_VARS, variables).context("copying UEFI variables (package ovmf)")?;
@@ -90,7 +85,7 @@ impl Machine {
         let log = File::create(self.folder.join("qemu.log"))?;
         let lives = self.qmp.lives();
         let mut command = Command::new(QEMU);
-        command.args(arguments::arguments(&self.name, &self.folder, &hardware)?);
+        command.args(arguments::arguments(&self.name, &self.folder, hardware)?);
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -144,7 +139,7 @@ impl Machine {
     pub fn set_cable(&self, network: &str, is_in: bool) -> Result<()> {
         let card = format!("{}-{network}-card", self.name);
         self.qmp
-            .execute("set_link", json!({ "name": card, "up": is_in }))?;
+            .execute("set_link", &json!({ "name": card, "up": is_in }))?;
         let done = if is_in { "in" } else { "OUT" };
         self.timeline
             .note(&self.name, format!("cable of {network} {done}"));
@@ -154,13 +149,13 @@ impl Machine {
     /// Freezes the processor, as a long SMI would.
     pub fn pause(&self) -> Result<()> {
         self.timeline.note(&self.name, "paused");
-        self.qmp.execute("stop", json!({})).map(drop)
+        self.qmp.execute("stop", &json!({})).map(drop)
     }
 
     /// Lets it go on.
     pub fn resume(&self) -> Result<()> {
         self.timeline.note(&self.name, "goes on");
-        self.qmp.execute("cont", json!({})).map(drop)
+        self.qmp.execute("cont", &json!({})).map(drop)
     }
 
     /// Presses ctrl-alt-del on the keyboard.
@@ -169,7 +164,7 @@ impl Machine {
         let keys = [key("ctrl"), key("alt"), key("delete")];
         self.timeline.note(&self.name, "ctrl-alt-del");
         self.qmp
-            .execute("send-key", json!({ "keys": keys }))
+            .execute("send-key", &json!({ "keys": keys }))
             .map(drop)
     }
 
@@ -180,10 +175,10 @@ impl Machine {
         };
         let node = json!({ "driver": "raw", "node-name": "late",
             "file": { "driver": "file", "filename": image } });
-        self.qmp.execute("blockdev-add", node)?;
+        self.qmp.execute("blockdev-add", &node)?;
         let stick = json!({ "driver": "usb-storage", "bus": "usb.0", "drive": "late",
             "id": "late-stick", "removable": true });
         self.timeline.note(&self.name, "USB stick plugged in");
-        self.qmp.execute("device_add", stick).map(drop)
+        self.qmp.execute("device_add", &stick).map(drop)
     }
 }

@@ -59,7 +59,7 @@ impl Qmp {
         self.until("call its QMP socket", timeout, |session| {
             (session.life > lives && session.stream.is_some()).then_some(())
         })?;
-        self.execute("qmp_capabilities", json!({})).map(drop)
+        self.execute("qmp_capabilities", &json!({})).map(drop)
     }
 
     /// Waits until the machine is gone by its own doing.
@@ -84,7 +84,7 @@ impl Qmp {
     }
 
     /// Runs a command.
-    pub fn execute(&self, command: &str, arguments: Value) -> Result<Value> {
+    pub fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
         let line = json!({ "execute": command, "arguments": arguments }).to_string() + "\n";
         let mut session = lock(&self.shared.0);
         session.answers.clear();

@@ -1,0 +1,88 @@
+//! Boxes that leave by order: they hand over first, so that the client is without an answer no longer than in
+//! any planned handover.
+
+use super::stage::{Stage, ensure};
+use crate::net::{CLIENT, ECHO_PORT, VIRTUAL_V4};
+use crate::pair::{BOOT_TIMEOUT, Pair, ROLE_TIMEOUT, is_active, is_standing};
+use crate::probe::udp::UdpProbe;
+use crate::vm::Machine;
+use anyhow::Result;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A planned handover, and what a busy machine under emulation adds now and then.
+const OUTAGE_MAX: Duration = Duration::from_millis(250);
+const OFF_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub fn reboot(stage: &mut Stage) -> Result<()> {
+    let pair = stage.pair()?;
+    comes_back(&pair, stage, |machine| machine.console.send("reboot\r"))
+}
+
+pub fn ctrl_alt_del(stage: &mut Stage) -> Result<()> {
+    let pair = stage.pair()?;
+    comes_back(&pair, stage, Machine::press_ctrl_alt_del)
+}
+
+pub fn power_off(stage: &mut Stage) -> Result<()> {
+    let pair = stage.pair()?;
+    let active = pair.active()?;
+    let leaver = pair.machine(active)?;
+    hands_over(&pair, stage, active, |machine| {
+        machine.console.send("poweroff\r")
+    })?;
+    leaver.wait_off(OFF_TIMEOUT)?;
+    // The pair is whole again for whoever comes next.
+    let mark = leaver.console.mark();
+    leaver.power_on()?;
+    leaver
+        .console
+        .wait_for(mark, "`standby, ready`", BOOT_TIMEOUT, is_standing)?;
+    pair.wait_calm()
+}
+
+fn comes_back(
+    pair: &Pair,
+    stage: &Stage,
+    order: impl FnOnce(&Machine) -> Result<()>,
+) -> Result<()> {
+    let active = pair.active()?;
+    let leaver = pair.machine(active)?;
+    leaver.forget_events();
+    hands_over(pair, stage, active, order)?;
+    leaver.wait_reset(OFF_TIMEOUT)?;
+    let mark = leaver.console.mark();
+    leaver
+        .console
+        .wait_for(mark, "`standby, ready`", BOOT_TIMEOUT, is_standing)?;
+    pair.wait_calm()?;
+    pair.expect_active(1 - active)
+}
+
+/// Gives the order to the active box and measures until the other one has taken over.
+fn hands_over(
+    pair: &Pair,
+    stage: &Stage,
+    active: usize,
+    order: impl FnOnce(&Machine) -> Result<()>,
+) -> Result<()> {
+    let heir = pair.machine(1 - active)?;
+    let probe = UdpProbe::start(CLIENT, SocketAddr::new(VIRTUAL_V4.parse()?, ECHO_PORT))?;
+    let before = probe.wait_answer(Instant::now(), ROLE_TIMEOUT)?;
+    let mark = heir.console.mark();
+    order(pair.machine(active)?)?;
+    let line = heir
+        .console
+        .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
+    probe.wait_answer(line.at, ROLE_TIMEOUT)?;
+    let outage = probe.outage_since(before).duration();
+    stage
+        .world
+        .timeline
+        .note("client", format!("outage of {outage:?}"));
+    ensure(
+        outage < OUTAGE_MAX,
+        "leaving should be a planned handover",
+        &format!("outage of {outage:?}"),
+    )
+}

@@ -1,0 +1,205 @@
+//! What a scenario stands on: the world, its folder for logs, a healthy pair, or a lone box made to order.
+
+use crate::config::PairConfig;
+use crate::console::Mark;
+use crate::modem::NullModem;
+use crate::net::{self, NODES};
+use crate::pair::{BOOT_TIMEOUT, Order, Pair, World, hardware, is_active};
+use crate::tools::{Image, fresh_folder};
+use crate::vm::Machine;
+use crate::vm::arguments::{Boot, Firmware, Hardware, Medium};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// See the module.
+pub struct Stage {
+    /// What all scenarios share.
+    pub world: World,
+    /// Logs of the scenario that runs.
+    pub logs: PathBuf,
+    folder: PathBuf,
+    name: &'static str,
+    pair: Option<Arc<Pair>>,
+}
+
+/// What a lone box has its config on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    Floppy,
+    Stick,
+    Disk,
+    /// On the ISO, or nowhere.
+    None,
+}
+
+/// A box without a twin.
+pub struct Lone {
+    /// The box, called castor.
+    pub machine: Machine,
+    /// Image of its config medium.
+    pub medium: PathBuf,
+    /// Its config as text.
+    pub config: PathBuf,
+    /// The far end of its null modem.
+    pub modem: NullModem,
+}
+
+impl Stage {
+    /// Logs go to folders below `folder`.
+    pub fn new(world: World, folder: &Path) -> Self {
+        Stage {
+            world,
+            logs: folder.into(),
+            folder: folder.into(),
+            name: "",
+            pair: None,
+        }
+    }
+
+    /// Before a scenario.
+    pub fn enter(&mut self, name: &'static str) -> Result<()> {
+        self.name = name;
+        self.logs = fresh_folder(&self.folder.join(name))?;
+        self.world
+            .timeline
+            .note("testbed", format!("scenario {name}"));
+        Ok(())
+    }
+
+    /// After it: keeps what happened, and clears away what a failure left behind.
+    pub fn leave(&mut self, is_ok: bool) {
+        let events = self.world.timeline.events();
+        let began = events
+            .iter()
+            .rposition(|event| event.text == format!("scenario {}", self.name));
+        let lines = events.iter().skip(began.unwrap_or(0)).map(|event| {
+            format!(
+                "{:>9.3}  {:<8} {}\n",
+                crate::timeline::seconds(event.at_ms),
+                event.source,
+                event.text
+            )
+        });
+        // Logs are a help, not a result.
+        let _ = fs::write(self.logs.join("timeline.txt"), lines.collect::<String>());
+        if !is_ok {
+            self.pair = None;
+            // The table is there only if the scenario broke off while it was.
+            let _ = net::mend_heartbeats();
+            self.world.servers.heal();
+        }
+    }
+
+    /// A pair, booted and calm, with all services; the one of the scenario before, if it is still well.
+    pub fn pair(&mut self) -> Result<Arc<Pair>> {
+        if let Some(pair) = &self.pair {
+            pair.wait_calm()?;
+            return Ok(Arc::clone(pair));
+        }
+        let order = Order::new(self.name, &self.logs)
+            .with(|config: &mut PairConfig| config.has_all_services = true);
+        let pair = Arc::new(Pair::assemble(&self.world, &order)?);
+        pair.boot()?;
+        pair.wait_calm()?;
+        self.pair = Some(Arc::clone(&pair));
+        Ok(pair)
+    }
+
+    /// Gives the shared pair up: a scenario is about to use the taps itself.
+    pub fn without_pair(&mut self) {
+        self.pair = None;
+    }
+
+    /// A lone castor that boots the ISO, with its config on `carrier`; power is off.
+    pub fn lone(
+        &mut self,
+        config: &PairConfig,
+        carrier: Carrier,
+        change: impl FnOnce(&mut Hardware),
+    ) -> Result<Lone> {
+        self.without_pair();
+        let folder = fresh_folder(&Path::new("/run").join(self.name))?;
+        let text = self.logs.join("castor.toml");
+        fs::write(&text, config.to_toml())?;
+        let medium = folder.join("medium.img");
+        let kind = if carrier == Carrier::Floppy {
+            Image::Floppy
+        } else {
+            Image::Usb
+        };
+        self.world
+            .tools
+            .write_medium(&text, NODES[0], kind, &medium)?;
+        let attached = match carrier {
+            Carrier::Floppy => Some(Medium::Floppy(medium.clone())),
+            Carrier::Stick => Some(Medium::Usb(medium.clone())),
+            Carrier::Disk => Some(Medium::Disk(medium.clone())),
+            Carrier::None => None,
+        };
+        let order = Order::new(self.name, &self.logs);
+        let boot = Boot::Cd(self.world.tools.iso.clone());
+        let mut parts = hardware(0, &order, boot, Medium::Usb(medium.clone()));
+        parts.medium = attached;
+        change(&mut parts);
+        let home = folder.join(NODES[0]);
+        let machine = Machine::new(NODES[0], &home, &self.logs, parts, &self.world.timeline)?;
+        let far = folder.join("far-end");
+        let modem = NullModem::listen([&Machine::modem_socket(&home), &far])?;
+        Ok(Lone {
+            machine,
+            medium,
+            config: text,
+            modem,
+        })
+    }
+
+    /// The ISO with the config for castor on it.
+    pub fn iso_with_config(&self, config: &PairConfig) -> Result<PathBuf> {
+        let text = self.logs.join("castor.toml");
+        fs::write(&text, config.to_toml())?;
+        let out = Path::new("/run").join(format!("{}.iso", self.name));
+        self.world.tools.write_iso(&text, NODES[0], &out)?;
+        Ok(out)
+    }
+}
+
+impl Lone {
+    /// Powers it on and waits until it is active: without a twin it must be. Gives where its boot began.
+    pub fn boot(&self) -> Result<Mark> {
+        let mark = self.machine.console.mark();
+        self.machine.power_on()?;
+        self.machine
+            .console
+            .wait_for(mark, "`active, ready`", BOOT_TIMEOUT, is_active)?;
+        Ok(mark)
+    }
+
+    /// Its `status`, line by line.
+    pub fn status(&self) -> Result<Vec<String>> {
+        self.machine.console.ask("status")
+    }
+}
+
+/// The line of `lines` that contains `text`.
+pub fn line_with<'a>(lines: &'a [String], text: &str) -> Result<&'a str> {
+    let found = lines
+        .iter()
+        .find(|line| line.contains(text))
+        .map(String::as_str);
+    found.with_context(|| format!("no line with `{text}` in:\n{}", lines.join("\n")))
+}
+
+/// Fails with what was found where `is_so` is false.
+pub fn ensure(is_so: bool, what: &str, found: &str) -> Result<()> {
+    if !is_so {
+        bail!("{what}; found: {found}");
+    }
+    Ok(())
+}
+
+/// Turns the firmware to UEFI.
+pub fn uefi(hardware: &mut Hardware) {
+    hardware.firmware = Firmware::Uefi;
+}
