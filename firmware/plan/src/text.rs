@@ -26,7 +26,10 @@ pub fn to_toml(config: &Config) -> String {
     }
     for route in &config.routes {
         text.section("[[route]]");
-        text.string("to", &route.to);
+        match route.to.length {
+            0 => text.string("to", &"default"),
+            _ => text.string("to", &route.to),
+        }
         text.string("via", &route.via);
         if let Some(interface) = route.interface {
             text.string("interface", &interface_name(config, interface));

@@ -1,0 +1,193 @@
+//! What the subcommands do.
+
+use crate::Media;
+use crate::medium::{self, Contents, Kind};
+use crate::source::Source;
+use anyhow::{Context, Result, bail, ensure};
+use plan::image::{self, IMAGE_BYTES_MAX, Image};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Says that a file is in order, and what it describes.
+pub(crate) fn check(file: &Path) -> Result<()> {
+    let Source { config, .. } = Source::open(file)?;
+    let image_bytes = image::encode(&config, 1)?.len();
+    let servers: usize = config
+        .services
+        .iter()
+        .map(|service| service.servers.len())
+        .sum();
+    let names: Vec<&str> = config.nodes.iter().map(|node| node.name.as_str()).collect();
+    println!("{}: in order", file.display());
+    println!("  nodes              {}", names.join(", "));
+    println!("  interfaces         {}", config.interfaces.len());
+    println!("  virtual addresses  {}", config.virtual_addresses.len());
+    println!("  heartbeat links    {}", config.links.len());
+    println!(
+        "  services           {} with {servers} servers",
+        config.services.len()
+    );
+    println!(
+        "  image              {image_bytes} of {IMAGE_BYTES_MAX} bytes, digest {:016x}",
+        image::digest(&config)
+    );
+    Ok(())
+}
+
+/// Writes the image of a config file.
+pub(crate) fn build(file: &Path, out: &Path, generation: u64) -> Result<()> {
+    let source = Source::open(file)?;
+    let image = image::encode(&source.config, generation)?;
+    std::fs::write(out, &image).with_context(|| format!("cannot write {}", out.display()))?;
+    println!(
+        "{}: generation {generation}, {} bytes",
+        out.display(),
+        image.len()
+    );
+    Ok(())
+}
+
+/// Prints the config that something holds.
+pub(crate) fn show(path: &Path) -> Result<()> {
+    let (origin, image) = find_image(path)?;
+    print!(
+        "# {origin}: generation {}, digest {:016x}\n\n{}",
+        image.generation,
+        image.digest,
+        plan::text::to_toml(&image.config)
+    );
+    Ok(())
+}
+
+fn find_image(path: &Path) -> Result<(String, Image)> {
+    let context = || format!("cannot read {}", path.display());
+    if path.is_dir() {
+        let slots = medium::slots_in_directory(path);
+        return medium::choose(&slots).with_context(|| format!("no config in {}", path.display()));
+    }
+    let mut file = File::open(path).with_context(context)?;
+    let mut head = Vec::new();
+    Read::by_ref(&mut file)
+        .take(IMAGE_BYTES_MAX as u64)
+        .read_to_end(&mut head)
+        .with_context(context)?;
+    match image::decode(&head) {
+        Ok(image) => Ok(("image".to_owned(), image)),
+        Err(image::ImageError::Magic | image::ImageError::Empty) => {
+            let medium = medium::load(medium::ReadOnly(file))
+                .with_context(|| format!("{} is neither image nor medium", path.display()))?;
+            medium::choose(&medium.slots)
+                .with_context(|| format!("no config on {}", path.display()))
+        }
+        Err(error) => Err(error).with_context(|| format!("{} holds no config", path.display())),
+    }
+}
+
+/// Prints a random key as a line for `[cluster]`.
+pub(crate) fn keygen() -> Result<()> {
+    let mut key = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut key))
+        .context("cannot read /dev/urandom")?;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("key = \"{key}\"");
+    Ok(())
+}
+
+/// Makes or updates a medium.
+pub(crate) fn media(options: &Media) -> Result<()> {
+    let source = Source::open(&options.file)?;
+    if options.kind.update {
+        return update(options, &source);
+    }
+    let node = options
+        .node
+        .as_deref()
+        .context("--node says which box the medium is for")?;
+    source.require_node(node)?;
+    let kind = if options.kind.floppy {
+        Kind::Floppy
+    } else {
+        Kind::Usb
+    };
+    let out = options.out.display();
+    ensure!(
+        options.force || !options.out.exists(),
+        "{out} exists: write --update to put this config on it, or --force to wipe it"
+    );
+    let generation = options.generation.unwrap_or(1);
+    let bytes = medium::blank(
+        kind,
+        &Contents {
+            node,
+            config: &source.config,
+            text: &source.text,
+        },
+        generation,
+    )?;
+    let is_device = options.out.exists() && !options.out.is_file();
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(!is_device)
+        .open(&options.out);
+    file.and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        .with_context(|| format!("cannot write {out}"))?;
+    println!("{out}: medium of {node}, generation {generation}");
+    Ok(())
+}
+
+fn update(options: &Media, source: &Source) -> Result<()> {
+    let out = options.out.display();
+    let context = || format!("cannot update {out}");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&options.out)
+        .with_context(context)?;
+    let before = medium::load(medium::ReadOnly(file.try_clone().with_context(context)?))
+        .with_context(context)?;
+    let node = before
+        .node
+        .as_deref()
+        .with_context(|| format!("{out} does not say which box it is for: make it anew"))?;
+    if let Some(expected) = &options.node {
+        ensure!(
+            expected == node,
+            "{out} is the medium of {node}, not of {expected}"
+        );
+    }
+    source.require_node(node)?;
+    let newest = medium::choose(&before.slots).ok().map(|(_, image)| image);
+    if let Some(newest) = &newest {
+        if newest.config == source.config && options.generation.is_none() {
+            println!(
+                "{out}: holds this config already, as generation {}",
+                newest.generation
+            );
+            return Ok(());
+        }
+        if options
+            .generation
+            .is_some_and(|generation| generation <= newest.generation)
+        {
+            bail!(
+                "{out} holds generation {}: write a higher --generation",
+                newest.generation
+            );
+        }
+    }
+    let next = newest.map_or(1, |newest| newest.generation.saturating_add(1));
+    let generation = options.generation.unwrap_or(next);
+    let syncing = file.try_clone().with_context(context)?;
+    let contents = Contents {
+        node,
+        config: &source.config,
+        text: &source.text,
+    };
+    let slot = medium::update(file, &|| syncing.sync_all(), &contents, generation)
+        .with_context(context)?;
+    println!("{out}: medium of {node}, generation {generation} in {slot}");
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! `polluxctl` as an operator meets it. Golden files: `BLESS=1 cargo test -p board` writes them anew.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn polluxctl(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_polluxctl"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = polluxctl(folder, arguments);
+    assert!(
+        output.status.success(),
+        "polluxctl {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn fail(folder: &Path, arguments: &[&str]) -> String {
+    let output = polluxctl(folder, arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "polluxctl {} should fail",
+        arguments.join(" ")
+    );
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn here(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// An empty folder of this test's own.
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn errors_are_told_as_in_the_golden_files() {
+    for file in files(&here("tests/errors"), "toml") {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let told = fail(&here("tests/errors"), &["check", name]);
+        let golden = file.with_extension("txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&golden, &told).unwrap();
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+        assert!(
+            told == expected,
+            "{name} is told otherwise than in {}:\n{told}",
+            golden.display()
+        );
+    }
+}
+
+#[test]
+fn examples_are_in_order_and_come_back_from_their_image() {
+    let folder = scratch("examples");
+    for file in files(&here("examples"), "toml")
+        .into_iter()
+        .chain(files(&here("tests/round-trip"), "toml"))
+    {
+        let file = file.to_str().unwrap();
+        assert!(succeed(&folder, &["check", file]).contains("in order"));
+        succeed(&folder, &["build", file, "-o", "first.plx"]);
+        let shown = succeed(&folder, &["show", "first.plx"]);
+        std::fs::write(folder.join("shown.toml"), &shown).unwrap();
+        succeed(&folder, &["build", "shown.toml", "-o", "second.plx"]);
+        let [first, second] =
+            ["first.plx", "second.plx"].map(|name| std::fs::read(folder.join(name)).unwrap());
+        assert!(
+            first == second,
+            "{file} changes on its way through its image:\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_medium_is_made_updated_and_shown() {
+    let folder = scratch("media");
+    let example = std::fs::read_to_string(here("examples/pair.toml")).unwrap();
+    std::fs::write(folder.join("old.toml"), &example).unwrap();
+    std::fs::write(
+        folder.join("new.toml"),
+        example.replace("weight = 2", "weight = 7"),
+    )
+    .unwrap();
+
+    succeed(
+        &folder,
+        &[
+            "media",
+            "--node",
+            "castor",
+            "--floppy",
+            "castor.img",
+            "old.toml",
+        ],
+    );
+    assert!(
+        fail(
+            &folder,
+            &[
+                "media",
+                "--node",
+                "castor",
+                "--floppy",
+                "castor.img",
+                "old.toml"
+            ]
+        )
+        .contains("--update")
+    );
+    assert!(
+        succeed(&folder, &["media", "--update", "castor.img", "old.toml"])
+            .contains("already, as generation 1")
+    );
+    assert!(
+        succeed(&folder, &["media", "--update", "castor.img", "new.toml"])
+            .contains("generation 2 in SLOT-B.PLX")
+    );
+    let shown = succeed(&folder, &["show", "castor.img"]);
+    assert!(
+        shown.contains("generation 2") && shown.contains("weight = 7"),
+        "{shown}"
+    );
+
+    let refused = fail(
+        &folder,
+        &[
+            "media",
+            "--update",
+            "--node",
+            "pollux",
+            "castor.img",
+            "old.toml",
+        ],
+    );
+    assert!(refused.contains("is the medium of castor"), "{refused}");
+    let refused = fail(
+        &folder,
+        &[
+            "media",
+            "--update",
+            "--generation",
+            "2",
+            "castor.img",
+            "old.toml",
+        ],
+    );
+    assert!(refused.contains("higher --generation"), "{refused}");
+    let refused = fail(
+        &folder,
+        &[
+            "media",
+            "--node",
+            "helena",
+            "--usb",
+            "helena.img",
+            "old.toml",
+        ],
+    );
+    assert!(
+        refused.contains("--node castor or --node pollux"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_password_is_not_on_the_medium() {
+    let folder = scratch("password");
+    let example = here("examples/pair.toml");
+    succeed(
+        &folder,
+        &[
+            "media",
+            "--node",
+            "castor",
+            "--floppy",
+            "castor.img",
+            example.to_str().unwrap(),
+        ],
+    );
+    let medium = std::fs::read(folder.join("castor.img")).unwrap();
+    let holds = |text: &str| {
+        medium
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(holds("password-hash = \"pbkdf2-sha256$") && !holds("change me"));
+}
+
+#[test]
+fn what_holds_no_config_is_said_to() {
+    let folder = scratch("nothing");
+    std::fs::write(folder.join("noise"), [0xa5; 70_000]).unwrap();
+    assert!(fail(&folder, &["show", "noise"]).contains("neither image nor medium"));
+    assert!(fail(&folder, &["show", "."]).contains("SLOT-A.PLX: the slot is empty"));
+    assert!(fail(&folder, &["check", "absent.toml"]).contains("cannot read absent.toml"));
+}
+
+#[test]
+fn keys_are_accepted_and_differ() {
+    let folder = scratch("keys");
+    let [first, second] = [(); 2].map(|()| succeed(&folder, &["keygen"]));
+    assert_ne!(first, second);
+    let example = std::fs::read_to_string(here("examples/direct.toml")).unwrap();
+    let old = example
+        .lines()
+        .find(|line| line.starts_with("key = "))
+        .unwrap();
+    std::fs::write(
+        folder.join("keyed.toml"),
+        example.replace(old, first.trim()),
+    )
+    .unwrap();
+    succeed(&folder, &["check", "keyed.toml"]);
+}
