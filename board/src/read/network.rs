@@ -243,6 +243,7 @@ fn link<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>, config: &Config) -> 
                     message,
                     "write a [[link]] for each".to_owned(),
                 );
+                reader.stand_in(table.path("tty"));
             } else {
                 reader.missing(
                     table,

@@ -175,6 +175,11 @@ impl<'a> Reader<'a> {
         self.report(table.span(), message, format!("write {example}"));
     }
 
+    /// Notes that the config holds a stand-in at `path`, about which nothing should be said.
+    pub(super) fn stand_in(&mut self, path: String) {
+        self.unread.push(path);
+    }
+
     /// Reads one value and remembers where it stood.
     pub(super) fn value<T>(
         &mut self,

@@ -85,6 +85,26 @@ impl Problems {
         }
     }
 
+    /// A list that must not be empty nor too long.
+    fn count(&mut self, path: &str, section: &str, count: usize, max: usize) {
+        let advice = format!("write 1 to {max} of them");
+        if count == 0 {
+            self.add(
+                path.into(),
+                &section,
+                "is missing: the config has none",
+                &advice,
+            );
+        } else if count > max {
+            self.add(
+                path.into(),
+                &format_args!("{count} {section} sections"),
+                "are too many",
+                &advice,
+            );
+        }
+    }
+
     /// A number within bounds, both included.
     fn within(&mut self, path: String, value: u64, (min, max): (u64, u64), unit: &str) {
         if value < min || value > max {
@@ -270,7 +290,7 @@ mod tests {
                 |c| c.virtual_addresses.push(c.virtual_addresses[0]),
                 "virtual_addresses[3].prefix: 198.51.100.10/24 is there twice",
             ),
-            (|c| c.links.clear(), "links: 0 heartbeat links cannot be"),
+            (|c| c.links.clear(), "links: [[link]] is missing"),
             (
                 |c| {
                     c.links[0] = Link::Serial {

@@ -7,15 +7,12 @@ use alloc::format;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let interfaces = &config.interfaces;
-    if interfaces.is_empty() || interfaces.len() > INTERFACES_MAX {
-        let advice = format!("write 1 to {INTERFACES_MAX} [[interface]] sections");
-        problems.add(
-            "interfaces".into(),
-            &interfaces.len(),
-            "interfaces cannot be",
-            &advice,
-        );
-    }
+    problems.count(
+        "interfaces",
+        "[[interface]]",
+        interfaces.len(),
+        INTERFACES_MAX,
+    );
     for (position, interface) in interfaces.iter().enumerate() {
         let path = |field| format!("interfaces[{position}].{field}");
         problems.name(path("name"), &interface.name, 15);

@@ -13,15 +13,7 @@ const BAUDS: [u32; 7] = [9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_80
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let links = &config.links;
-    if links.is_empty() || links.len() > LINKS_MAX {
-        let fault = "heartbeat links cannot be";
-        problems.add(
-            "links".into(),
-            &links.len(),
-            fault,
-            &format!("write 1 to {LINKS_MAX} [[link]] sections"),
-        );
-    }
+    problems.count("links", "[[link]]", links.len(), LINKS_MAX);
     for (position, link) in links.iter().enumerate() {
         match link {
             Link::Serial { tty, baud } => serial_link(links, position, tty, *baud, problems),
