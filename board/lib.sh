@@ -1,12 +1,13 @@
 # Sourced by the scripts that build and test: what they say, which Debian packages they need, which Rust they use.
 # Installs only what is missing (apt, with sudo where needed), says so, and is quiet when nothing is.
+# shellcheck shell=bash disable=SC2034 # what is set here is for those who source it
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${POLLUX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pollux}
 musl_target=x86_64-unknown-linux-musl
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 
-say() { printf '%s\n' "$*" >&2; }
+say() { printf '%s\n' "$@" >&2; }
 die() { say "$@"; exit 1; }
 
 as_root() {

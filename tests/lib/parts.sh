@@ -1,0 +1,68 @@
+# Sourced by tests/run: the parts it consists of, in their order, and how to count what they say.
+# shellcheck shell=bash disable=SC2034,SC2154 # board/lib.sh is sourced before, and what is set here is for tests/run
+
+parts=(fmt clippy shell unit house deny image scenarios)
+declare -A about=(
+  [fmt]="sources are formatted"
+  [clippy]="no warning from compiler or clippy"
+  [shell]="no warning from shellcheck"
+  [unit]="unit tests and those of host tools"
+  [house]="the house rules"
+  [deny]="licences and origins of all dependencies"
+  [image]="kernel, /init and ISO are built, the ISO twice to the same bytes, and none is too large"
+  [scenarios]="the pair on real kernels in QEMU"
+)
+init_bytes_max=$((1024 * 1024))
+iso_bytes_max=$((12 * 1024 * 1024))
+
+# All that the parts need; what is there already costs a second.
+setup() {
+  need_listed board/kernel board/iso qemu tests
+  use_rust
+  use_rust_checks
+}
+
+part_fmt() { cargo fmt --all --check; }
+part_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+part_unit() { CARGO_PROFILE_DEV_DEBUG=0 cargo test --workspace --locked --no-fail-fast; }
+part_house() { cargo run -q --locked -p house; }
+part_scenarios() { qemu/testbed test; }
+
+part_shell() {
+  local scripts
+  mapfile -t scripts < <(grep -rlE '^#!/(usr/bin/env bash|bin/sh)|^# Sourced' --exclude-dir=target --exclude-dir=.git .)
+  shellcheck -x -P SCRIPTDIR -S warning "${scripts[@]}"
+}
+
+# cargo-deny is in no Debian package: built once (three minutes), kept outside the checkout.
+part_deny() {
+  local tools=$cache/tools
+  PATH=$tools/bin:$PATH
+  command -v cargo-deny >/dev/null ||
+    cargo install -q --locked --no-default-features --root "$tools" --target-dir "$cache/tools-build" cargo-deny || return
+  rm -rf "$cache/tools-build"
+  cargo deny --locked check licenses bans sources
+}
+
+part_image() {
+  local iso init first
+  iso=$(board/image) && first=$(sha256sum <"$iso") || return
+  board/image >/dev/null && [ "$(sha256sum <"$iso")" = "$first" ] || { say "image: two builds differ"; return 1; }
+  init=$CARGO_TARGET_DIR/$musl_target/release/pollux
+  [ "$(stat -c %s "$init")" -le $init_bytes_max ] || { say "image: /init is larger than $init_bytes_max bytes"; return 1; }
+  [ "$(stat -c %s "$iso")" -le $iso_bytes_max ] || { say "image: the ISO is larger than $iso_bytes_max bytes"; return 1; }
+}
+
+# count LOG STATUS: prints how many passed and how many failed. Unit tests and scenarios count one by one, all else as one;
+# a part that fails without a failed test in its log counts as one failure.
+count() {
+  awk -v status="$2" '
+    /^test result:/ { passed += $4; failed += $6 }
+    /^\[ *[0-9]+\/[0-9]+\] .* ok +[0-9.]+ s$/ { passed++ }
+    /^\[ *[0-9]+\/[0-9]+\] .* FAIL +[0-9.]+ s$/ { failed++ }
+    END {
+      if (status != 0 && !failed) failed = 1
+      if (status == 0 && !passed && !failed) passed = 1
+      print passed + 0, failed + 0
+    }' "$1"
+}
