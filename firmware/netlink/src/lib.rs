@@ -1,1 +1,20 @@
-//! (skeleton)
+//! Codecs between the words of `plan::kernel` and netlink messages: rtnetlink (links, addresses, routes)
+//! and IPVS over generic netlink, on neli's types, and the frames that announce an address. No sockets:
+//! requests become bytes and the kernel's bytes become values; nothing received makes it panic.
+
+pub mod address;
+pub mod announce;
+pub mod error;
+pub mod event;
+pub mod ipvs;
+pub mod link;
+pub mod message;
+pub mod route;
+
+mod attribute;
+
+pub use error::{DecodeError, EncodeError, KernelError};
+pub use message::{Message, Outcome, Request, messages};
+
+#[cfg(test)]
+mod capture;

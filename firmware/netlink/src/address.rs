@@ -1,0 +1,116 @@
+//! Addresses on devices (RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR of linux/if_addr.h).
+
+use crate::attribute::{Payloads, address_bytes, route_attribute};
+use crate::error::{DecodeError, EncodeError};
+use crate::message::{Message, Request};
+use neli::FromBytesWithInput;
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::{Ifa, IfaF, RtAddrFamily, RtScope, Rtm};
+use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder};
+use neli::types::{Buffer, RtBuffer};
+use plan::config::Prefix;
+use plan::kernel::Address;
+use std::io::Cursor;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Asks for all addresses, IPv4 and IPv6; answers are for `decode`.
+///
+/// # Errors
+/// None in practice.
+pub fn dump() -> Result<Request, EncodeError> {
+    let body = body(RtAddrFamily::Unspecified, 0, 0, IfaF::empty(), RtBuffer::new())?;
+    Request::new("listing addresses", Rtm::Getaddr, NlmF::DUMP, &body)
+}
+
+/// Sets an address, with the broadcast address of its network for IPv4 and without duplicate address
+/// detection for IPv6 (who holds an address is decided before, and a second of silence is not ours to
+/// spend). One that is set already is as good.
+///
+/// # Errors
+/// None in practice.
+pub fn add(address: &Address) -> Result<Request, EncodeError> {
+    let mut attributes = local(address)?;
+    if let Some(broadcast) = broadcast(address.prefix) {
+        let octets = broadcast.octets();
+        attributes.push(route_attribute(Ifa::Broadcast, octets)?);
+    }
+    let flags = if address.prefix.address.is_ipv6() { IfaF::NODAD } else { IfaF::empty() };
+    let (family, length) = (family(address.prefix.address), address.prefix.length);
+    let body = body(family, length, address.index, flags, attributes)?;
+    Request::new("adding an address", Rtm::Newaddr, NlmF::CREATE | NlmF::REPLACE, &body)
+}
+
+/// Removes an address; the kernel says EADDRNOTAVAIL for one that is not set.
+///
+/// # Errors
+/// None in practice.
+pub fn delete(address: &Address) -> Result<Request, EncodeError> {
+    let (family, length) = (family(address.prefix.address), address.prefix.length);
+    let body = body(family, length, address.index, IfaF::empty(), local(address)?)?;
+    Request::new("deleting an address", Rtm::Deladdr, NlmF::empty(), &body)
+}
+
+/// The address of an RTM_NEWADDR or RTM_DELADDR; `None` for any other message and for addresses that
+/// are not of global scope (loopback, link-local).
+///
+/// # Errors
+/// A message that linux/if_addr.h does not allow.
+pub fn decode(message: &Message<'_>) -> Result<Option<Address>, DecodeError> {
+    if !matches!(Rtm::from(message.kind), Rtm::Newaddr | Rtm::Deladdr) {
+        return Ok(None);
+    }
+    let mut body = Cursor::new(message.body);
+    let info = Ifaddrmsg::from_bytes_with_input(&mut body, message.body.len())
+        .map_err(|_| DecodeError("address"))?;
+    if *info.ifa_scope() != RtScope::Universe {
+        return Ok(None);
+    }
+    // IFA_ADDRESS is the far end on point-to-point devices; IFA_LOCAL is ours where it is given.
+    let attributes = info.rtattrs();
+    let address = attributes.address(Ifa::Local).or_else(|| attributes.address(Ifa::Address));
+    let address = address.ok_or(DecodeError("address"))?;
+    let prefix = Prefix { address, length: *info.ifa_prefixlen() };
+    Ok(Some(Address { index: *info.ifa_index(), prefix }))
+}
+
+fn local(address: &Address) -> Result<RtBuffer<Ifa, Buffer>, EncodeError> {
+    let bytes = || address_bytes(address.prefix.address);
+    let local = route_attribute(Ifa::Local, bytes())?;
+    Ok(RtBuffer::from_iter([local, route_attribute(Ifa::Address, bytes())?]))
+}
+
+/// Every host bit set; none for IPv6 and where there are no host bits to set (RFC 3021).
+fn broadcast(prefix: Prefix) -> Option<Ipv4Addr> {
+    match prefix.address {
+        IpAddr::V4(address) if prefix.length < 31 => {
+            let hosts = u32::MAX.checked_shr(prefix.length.into()).unwrap_or(0);
+            Some(Ipv4Addr::from_bits(address.to_bits() | hosts))
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn family(address: IpAddr) -> RtAddrFamily {
+    if address.is_ipv4() { RtAddrFamily::Inet } else { RtAddrFamily::Inet6 }
+}
+
+fn body(
+    family: RtAddrFamily,
+    length: u8,
+    index: u32,
+    flags: IfaF,
+    attributes: RtBuffer<Ifa, Buffer>,
+) -> Result<Ifaddrmsg, EncodeError> {
+    IfaddrmsgBuilder::default()
+        .ifa_family(family)
+        .ifa_prefixlen(length)
+        .ifa_flags(flags)
+        .ifa_scope(RtScope::Universe)
+        .ifa_index(index)
+        .rtattrs(attributes)
+        .build()
+        .map_err(|_| EncodeError("address"))
+}
+
+#[cfg(test)]
+mod tests;

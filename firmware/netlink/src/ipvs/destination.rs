@@ -1,0 +1,86 @@
+//! IPVS_CMD_ATTR_DEST: a real server of a virtual service, and what the kernel counts for it.
+
+use super::Attribute;
+use super::attributes::{CommandAttribute, DestinationAttribute, StatsAttribute};
+use super::service::{family, inet_address, inet_address_of};
+use crate::attribute::{Payloads, generic_attribute, nest};
+use crate::error::{DecodeError, EncodeError};
+use neli::genl::{GenlAttrHandle, Nlattr};
+use neli::types::{Buffer, GenlBuffer};
+use plan::config::{Endpoint, Forwarding};
+use plan::kernel::{Destination, DestinationCounters};
+
+/// IP_VS_CONN_F_MASQ, _TUNNEL and _DROUTE.
+const METHODS: [(Forwarding, u32); 3] =
+    [(Forwarding::Nat, 0), (Forwarding::Tunnel, 2), (Forwarding::Direct, 3)];
+
+/// IP_VS_CONN_F_FWD_MASK.
+const METHOD_MASK: u32 = 7;
+
+type Encoded = Result<Nlattr<DestinationAttribute, Buffer>, EncodeError>;
+
+/// What the kernel finds a destination by.
+pub(super) fn key(endpoint: &Endpoint) -> Result<Attribute, EncodeError> {
+    nest(CommandAttribute::Dest, identity(endpoint))
+}
+
+/// All that NEW_DEST and SET_DEST want. No connection thresholds; tunnels are IP-in-IP, the default.
+pub(super) fn full(destination: &Destination) -> Result<Attribute, EncodeError> {
+    let method = METHODS.iter().find(|(known, _)| *known == destination.forwarding);
+    let rest = [
+        generic_attribute(DestinationAttribute::Forwarding, method.map_or(0, |(_, n)| *n)),
+        generic_attribute(DestinationAttribute::Weight, u32::from(destination.weight)),
+        generic_attribute(DestinationAttribute::UpperThreshold, 0_u32),
+        generic_attribute(DestinationAttribute::LowerThreshold, 0_u32),
+    ];
+    nest(CommandAttribute::Dest, identity(&destination.endpoint).into_iter().chain(rest))
+}
+
+fn identity(endpoint: &Endpoint) -> [Encoded; 3] {
+    [
+        generic_attribute(DestinationAttribute::Family, family(endpoint.address)),
+        generic_attribute(DestinationAttribute::Address, inet_address(endpoint.address)),
+        generic_attribute(DestinationAttribute::Port, endpoint.port.to_be_bytes()),
+    ]
+}
+
+pub(super) fn decode(
+    body: &GenlBuffer<CommandAttribute, Buffer>,
+) -> Result<(Destination, DestinationCounters), DecodeError> {
+    let bad = DecodeError("real server");
+    let outer = body.get_attr_handle();
+    let dest = outer.get_nested_attributes::<DestinationAttribute>(CommandAttribute::Dest);
+    let dest = dest.map_err(|_| bad)?;
+    let family = dest.u16(DestinationAttribute::Family).ok_or(bad)?;
+    let address = dest.bytes(DestinationAttribute::Address).ok_or(bad)?;
+    let method = dest.u32(DestinationAttribute::Forwarding).ok_or(bad)? & METHOD_MASK;
+    let method = METHODS.iter().find(|(_, number)| *number == method);
+    let weight = dest.u32(DestinationAttribute::Weight).ok_or(bad)?;
+    let destination = Destination {
+        endpoint: Endpoint {
+            address: inet_address_of(family, address).ok_or(bad)?,
+            port: dest.u16_be(DestinationAttribute::Port).ok_or(bad)?,
+        },
+        // Local delivery and bypass are set by nobody here; both leave the packet as it is, as direct
+        // routing does.
+        forwarding: method.map_or(Forwarding::Direct, |(forwarding, _)| *forwarding),
+        // Ours fit 16 bits; a stranger's heavier one is as heavy as can be.
+        weight: u16::try_from(weight).unwrap_or(u16::MAX),
+    };
+    let counters = DestinationCounters {
+        active_connections: dest.u32(DestinationAttribute::ActiveConnections).unwrap_or(0),
+        inactive_connections: dest.u32(DestinationAttribute::InactiveConnections).unwrap_or(0),
+        connections_total: connections(&dest).unwrap_or(0),
+    };
+    Ok((destination, counters))
+}
+
+/// In 64 bits, or in 32 from kernels before 4.1.
+fn connections(dest: &GenlAttrHandle<'_, DestinationAttribute>) -> Option<u64> {
+    let stats = |kind| dest.get_nested_attributes::<StatsAttribute>(kind).ok();
+    if let Some(stats) = stats(DestinationAttribute::Stats64) {
+        let bytes = stats.bytes(StatsAttribute::Connections)?;
+        return bytes.try_into().ok().map(u64::from_ne_bytes);
+    }
+    stats(DestinationAttribute::Stats)?.u32(StatsAttribute::Connections).map(u64::from)
+}
