@@ -3,7 +3,7 @@
 use crate::Media;
 use crate::medium::{self, Contents, Kind};
 use crate::source::Source;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use plan::image::{self, IMAGE_BYTES_MAX, Image};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -160,23 +160,12 @@ fn update(options: &Media, source: &Source) -> Result<()> {
     }
     source.require_node(node)?;
     let newest = medium::choose(&before.slots).ok().map(|(_, image)| image);
-    if let Some(newest) = &newest {
-        if newest.config == source.config && options.generation.is_none() {
-            println!(
-                "{out}: holds this config already, as generation {}",
-                newest.generation
-            );
-            return Ok(());
-        }
-        if options
-            .generation
-            .is_some_and(|generation| generation <= newest.generation)
-        {
-            bail!(
-                "{out} holds generation {}: write a higher --generation",
-                newest.generation
-            );
-        }
+    if let (Some(newest), Some(generation)) = (&newest, options.generation) {
+        let held = newest.generation;
+        ensure!(
+            generation > held,
+            "{out} holds generation {held}: write a higher --generation"
+        );
     }
     let next = newest.map_or(1, |newest| newest.generation.saturating_add(1));
     let generation = options.generation.unwrap_or(next);

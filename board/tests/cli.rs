@@ -134,17 +134,12 @@ fn a_medium_is_made_updated_and_shown() {
         )
         .contains("--update")
     );
-    assert!(
-        succeed(&folder, &["media", "--update", "castor.img", "old.toml"])
-            .contains("already, as generation 1")
-    );
-    assert!(
-        succeed(&folder, &["media", "--update", "castor.img", "new.toml"])
-            .contains("generation 2 in SLOT-B.PLX")
-    );
+    let update = |file| succeed(&folder, &["media", "--update", "castor.img", file]);
+    assert!(update("old.toml").contains("generation 2 in SLOT-B.PLX"));
+    assert!(update("new.toml").contains("generation 3 in SLOT-A.PLX"));
     let shown = succeed(&folder, &["show", "castor.img"]);
     assert!(
-        shown.contains("generation 2") && shown.contains("weight = 7"),
+        shown.contains("generation 3") && shown.contains("weight = 7"),
         "{shown}"
     );
 
@@ -166,7 +161,7 @@ fn a_medium_is_made_updated_and_shown() {
             "media",
             "--update",
             "--generation",
-            "2",
+            "3",
             "castor.img",
             "old.toml",
         ],
