@@ -18,7 +18,13 @@ use std::net::{IpAddr, Ipv4Addr};
 /// # Errors
 /// None in practice.
 pub fn dump() -> Result<Request, EncodeError> {
-    let body = body(RtAddrFamily::Unspecified, 0, 0, IfaF::empty(), RtBuffer::new())?;
+    let body = body(
+        RtAddrFamily::Unspecified,
+        0,
+        0,
+        IfaF::empty(),
+        RtBuffer::new(),
+    )?;
     Request::new("listing addresses", Rtm::Getaddr, NlmF::DUMP, &body)
 }
 
@@ -34,10 +40,19 @@ pub fn add(address: &Address) -> Result<Request, EncodeError> {
         let octets = broadcast.octets();
         attributes.push(route_attribute(Ifa::Broadcast, octets)?);
     }
-    let flags = if address.prefix.address.is_ipv6() { IfaF::NODAD } else { IfaF::empty() };
+    let flags = if address.prefix.address.is_ipv6() {
+        IfaF::NODAD
+    } else {
+        IfaF::empty()
+    };
     let (family, length) = (family(address.prefix.address), address.prefix.length);
     let body = body(family, length, address.index, flags, attributes)?;
-    Request::new("adding an address", Rtm::Newaddr, NlmF::CREATE | NlmF::REPLACE, &body)
+    Request::new(
+        "adding an address",
+        Rtm::Newaddr,
+        NlmF::CREATE | NlmF::REPLACE,
+        &body,
+    )
 }
 
 /// Removes an address; the kernel says EADDRNOTAVAIL for one that is not set.
@@ -46,7 +61,13 @@ pub fn add(address: &Address) -> Result<Request, EncodeError> {
 /// None in practice.
 pub fn delete(address: &Address) -> Result<Request, EncodeError> {
     let (family, length) = (family(address.prefix.address), address.prefix.length);
-    let body = body(family, length, address.index, IfaF::empty(), local(address)?)?;
+    let body = body(
+        family,
+        length,
+        address.index,
+        IfaF::empty(),
+        local(address)?,
+    )?;
     Request::new("deleting an address", Rtm::Deladdr, NlmF::empty(), &body)
 }
 
@@ -67,16 +88,27 @@ pub fn decode(message: &Message<'_>) -> Result<Option<Address>, DecodeError> {
     }
     // IFA_ADDRESS is the far end on point-to-point devices; IFA_LOCAL is ours where it is given.
     let attributes = info.rtattrs();
-    let address = attributes.address(Ifa::Local).or_else(|| attributes.address(Ifa::Address));
+    let address = attributes
+        .address(Ifa::Local)
+        .or_else(|| attributes.address(Ifa::Address));
     let address = address.ok_or(DecodeError("address"))?;
-    let prefix = Prefix { address, length: *info.ifa_prefixlen() };
-    Ok(Some(Address { index: *info.ifa_index(), prefix }))
+    let prefix = Prefix {
+        address,
+        length: *info.ifa_prefixlen(),
+    };
+    Ok(Some(Address {
+        index: *info.ifa_index(),
+        prefix,
+    }))
 }
 
 fn local(address: &Address) -> Result<RtBuffer<Ifa, Buffer>, EncodeError> {
     let bytes = || address_bytes(address.prefix.address);
     let local = route_attribute(Ifa::Local, bytes())?;
-    Ok(RtBuffer::from_iter([local, route_attribute(Ifa::Address, bytes())?]))
+    Ok(RtBuffer::from_iter([
+        local,
+        route_attribute(Ifa::Address, bytes())?,
+    ]))
 }
 
 /// Every host bit set; none for IPv6 and where there are no host bits to set (RFC 3021).
@@ -91,7 +123,11 @@ fn broadcast(prefix: Prefix) -> Option<Ipv4Addr> {
 }
 
 pub(crate) fn family(address: IpAddr) -> RtAddrFamily {
-    if address.is_ipv4() { RtAddrFamily::Inet } else { RtAddrFamily::Inet6 }
+    if address.is_ipv4() {
+        RtAddrFamily::Inet
+    } else {
+        RtAddrFamily::Inet6
+    }
 }
 
 fn body(

@@ -22,7 +22,10 @@ pub fn frames(address: IpAddr, mac: [u8; 6]) -> impl Iterator<Item = Frame> {
             Some(Frame::new(&gratuitous_request(address, mac))),
             Some(Frame::new(&gratuitous_reply(address, mac))),
         ],
-        IpAddr::V6(address) => [Some(Frame::new(&unsolicited_advertisement(address, mac))), None],
+        IpAddr::V6(address) => [
+            Some(Frame::new(&unsolicited_advertisement(address, mac))),
+            None,
+        ],
     };
     both.into_iter().flatten()
 }
@@ -40,7 +43,10 @@ impl Frame {
         for (to, from) in bytes.iter_mut().zip(frame) {
             *to = *from;
         }
-        Frame { bytes, length: frame.len() }
+        Frame {
+            bytes,
+            length: frame.len(),
+        }
     }
 }
 
@@ -53,7 +59,10 @@ impl AsRef<[u8]> for Frame {
 /// Puts `parts` one after the other into `N` bytes, zeros behind.
 fn concatenate<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     let mut bytes = [0; N];
-    for (to, from) in bytes.iter_mut().zip(parts.iter().flat_map(|part| part.iter())) {
+    for (to, from) in bytes
+        .iter_mut()
+        .zip(parts.iter().flat_map(|part| part.iter()))
+    {
         *to = *from;
     }
     bytes

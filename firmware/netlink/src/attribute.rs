@@ -17,7 +17,10 @@ where
     T: RtaType + Size,
     P: Size + ToBytes,
 {
-    let attribute = RtattrBuilder::default().rta_type(kind).rta_payload(payload).build();
+    let attribute = RtattrBuilder::default()
+        .rta_type(kind)
+        .rta_payload(payload)
+        .build();
     attribute.map_err(|_| EncodeError("attribute"))
 }
 
@@ -28,8 +31,15 @@ where
     P: Size + ToBytes,
 {
     let failed = EncodeError("attribute");
-    let kind = AttrTypeBuilder::default().nla_type(kind).build().map_err(|_| failed)?;
-    NlattrBuilder::default().nla_type(kind).nla_payload(payload).build().map_err(|_| failed)
+    let kind = AttrTypeBuilder::default()
+        .nla_type(kind)
+        .build()
+        .map_err(|_| failed)?;
+    NlattrBuilder::default()
+        .nla_type(kind)
+        .nla_payload(payload)
+        .build()
+        .map_err(|_| failed)
 }
 
 /// A generic netlink attribute that holds others.
@@ -43,7 +53,9 @@ where
 {
     let mut outer = generic_attribute(kind, Buffer::new())?;
     for attribute in inner {
-        outer = outer.nest(&attribute?).map_err(|_| EncodeError("nested attribute"))?;
+        outer = outer
+            .nest(&attribute?)
+            .map_err(|_| EncodeError("nested attribute"))?;
     }
     Ok(outer)
 }
@@ -61,7 +73,9 @@ pub(crate) fn address_of(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
         return Some(Ipv4Addr::from(octets).into());
     }
-    <[u8; 16]>::try_from(bytes).ok().map(|octets| Ipv6Addr::from(octets).into())
+    <[u8; 16]>::try_from(bytes)
+        .ok()
+        .map(|octets| Ipv6Addr::from(octets).into())
 }
 
 /// A string up to its NUL.
@@ -103,14 +117,18 @@ pub(crate) trait Payloads<T> {
 
 impl<T: RtaType> Payloads<T> for RtBuffer<T, Buffer> {
     fn bytes(&self, kind: T) -> Option<&[u8]> {
-        let found = self.iter().find(|attribute| *attribute.rta_type() == kind)?;
+        let found = self
+            .iter()
+            .find(|attribute| *attribute.rta_type() == kind)?;
         Some(found.rta_payload().as_ref())
     }
 }
 
 impl<T: NlAttrType> Payloads<T> for AttrHandle<'_, GenlBuffer<T, Buffer>, Nlattr<T, Buffer>> {
     fn bytes(&self, kind: T) -> Option<&[u8]> {
-        let found = self.iter().find(|attribute| *attribute.nla_type().nla_type() == kind)?;
+        let found = self
+            .iter()
+            .find(|attribute| *attribute.nla_type().nla_type() == kind)?;
         Some(found.nla_payload().as_ref())
     }
 }

@@ -34,7 +34,12 @@ impl Family {
     /// A service without a scheduler that we know.
     pub fn add_service(self, service: &Service) -> Result<Request, EncodeError> {
         let attributes = [service::full(service)?];
-        self.request("adding a virtual service", Command::NewService, NlmF::empty(), attributes)
+        self.request(
+            "adding a virtual service",
+            Command::NewService,
+            NlmF::empty(),
+            attributes,
+        )
     }
 
     /// IPVS_CMD_SET_SERVICE: scheduler, flags, persistence; its destinations stay.
@@ -43,7 +48,12 @@ impl Family {
     /// A service without a scheduler that we know.
     pub fn edit_service(self, service: &Service) -> Result<Request, EncodeError> {
         let attributes = [service::full(service)?];
-        self.request("changing a virtual service", Command::SetService, NlmF::empty(), attributes)
+        self.request(
+            "changing a virtual service",
+            Command::SetService,
+            NlmF::empty(),
+            attributes,
+        )
     }
 
     /// IPVS_CMD_DEL_SERVICE, with its destinations; the kernel says ESRCH for one that is not there.
@@ -52,7 +62,12 @@ impl Family {
     /// None in practice.
     pub fn delete_service(self, key: &ServiceKey) -> Result<Request, EncodeError> {
         let attributes = [service::key(key)?];
-        self.request("deleting a virtual service", Command::DelService, NlmF::empty(), attributes)
+        self.request(
+            "deleting a virtual service",
+            Command::DelService,
+            NlmF::empty(),
+            attributes,
+        )
     }
 
     /// IPVS_CMD_NEW_DEST.
@@ -65,7 +80,12 @@ impl Family {
         destination: &Destination,
     ) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?, destination::full(destination)?];
-        self.request("adding a real server", Command::NewDest, NlmF::empty(), attributes)
+        self.request(
+            "adding a real server",
+            Command::NewDest,
+            NlmF::empty(),
+            attributes,
+        )
     }
 
     /// IPVS_CMD_SET_DEST: weight and forwarding method; its connections stay.
@@ -78,7 +98,12 @@ impl Family {
         destination: &Destination,
     ) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?, destination::full(destination)?];
-        self.request("changing a real server", Command::SetDest, NlmF::empty(), attributes)
+        self.request(
+            "changing a real server",
+            Command::SetDest,
+            NlmF::empty(),
+            attributes,
+        )
     }
 
     /// IPVS_CMD_DEL_DEST; the kernel says ENOENT for one that is not there.
@@ -91,7 +116,12 @@ impl Family {
         endpoint: &Endpoint,
     ) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?, destination::key(endpoint)?];
-        self.request("deleting a real server", Command::DelDest, NlmF::empty(), attributes)
+        self.request(
+            "deleting a real server",
+            Command::DelDest,
+            NlmF::empty(),
+            attributes,
+        )
     }
 
     /// Asks for all services; answers are for `decode_service`.
@@ -99,7 +129,12 @@ impl Family {
     /// # Errors
     /// None in practice.
     pub fn dump_services(self) -> Result<Request, EncodeError> {
-        self.request("listing virtual services", Command::GetService, NlmF::DUMP, [])
+        self.request(
+            "listing virtual services",
+            Command::GetService,
+            NlmF::DUMP,
+            [],
+        )
     }
 
     /// Asks for the destinations of a service; answers are for `decode_destination`. Of a service that is
@@ -109,7 +144,12 @@ impl Family {
     /// None in practice.
     pub fn dump_destinations(self, of: &ServiceKey) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?];
-        self.request("listing real servers", Command::GetDest, NlmF::DUMP, attributes)
+        self.request(
+            "listing real servers",
+            Command::GetDest,
+            NlmF::DUMP,
+            attributes,
+        )
     }
 
     /// IPVS_CMD_FLUSH: deletes all services.
@@ -117,7 +157,12 @@ impl Family {
     /// # Errors
     /// None in practice.
     pub fn flush(self) -> Result<Request, EncodeError> {
-        self.request("deleting all virtual services", Command::Flush, NlmF::empty(), [])
+        self.request(
+            "deleting all virtual services",
+            Command::Flush,
+            NlmF::empty(),
+            [],
+        )
     }
 
     /// The service of a message, its destinations left empty; `None` for any other message, for

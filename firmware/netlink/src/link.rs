@@ -41,7 +41,9 @@ pub fn set_up(index: u32, mtu_bytes: Option<u32>) -> Result<Request, EncodeError
 
 fn header(index: u32) -> Result<IfinfomsgBuilder, EncodeError> {
     let index = i32::try_from(index).map_err(|_| EncodeError("device index"))?;
-    Ok(IfinfomsgBuilder::default().ifi_family(RtAddrFamily::Unspecified).ifi_index(index))
+    Ok(IfinfomsgBuilder::default()
+        .ifi_family(RtAddrFamily::Unspecified)
+        .ifi_index(index))
 }
 
 /// The device of an RTM_NEWLINK or RTM_DELLINK; `None` for any other message and for the device parts
@@ -60,11 +62,19 @@ pub fn decode(message: &Message<'_>) -> Result<Option<Device>, DecodeError> {
         return Ok(None);
     }
     let attributes = info.rtattrs();
-    let mac = |kind| attributes.bytes(kind).and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
+    let mac = |kind| {
+        attributes
+            .bytes(kind)
+            .and_then(|bytes| <[u8; 6]>::try_from(bytes).ok())
+    };
     Ok(Some(Device {
         index: u32::try_from(*info.ifi_index()).map_err(|_| DecodeError("device index"))?,
-        name: attributes.text(Ifla::Ifname).ok_or(DecodeError("device name"))?,
-        mac: mac(Ifla::PermAddress).or(mac(Ifla::Address)).unwrap_or_default(),
+        name: attributes
+            .text(Ifla::Ifname)
+            .ok_or(DecodeError("device name"))?,
+        mac: mac(Ifla::PermAddress)
+            .or(mac(Ifla::Address))
+            .unwrap_or_default(),
         up: info.ifi_flags().contains(Iff::UP),
         carrier: info.ifi_flags().contains(Iff::LOWERUP),
         mtu_bytes: attributes.u32(Ifla::Mtu).unwrap_or(0),

@@ -3,10 +3,10 @@
 
 use crate::attribute::text;
 use crate::error::{DecodeError, EncodeError, KernelError};
-use neli::ToBytes;
-use neli::consts::nl::{NlmF, NlmsgerrAttr, Nlmsg};
-use neli::types::{Buffer, GenlBuffer};
 use neli::FromBytesWithInput;
+use neli::ToBytes;
+use neli::consts::nl::{NlmF, Nlmsg, NlmsgerrAttr};
+use neli::types::{Buffer, GenlBuffer};
 use std::io::Cursor;
 
 /// Bytes of `struct nlmsghdr`: length, type, flags, sequence number, port id.
@@ -32,9 +32,18 @@ impl Request {
     ) -> Result<Self, EncodeError> {
         let mut bytes = Cursor::new(Vec::new());
         body.to_bytes(&mut bytes).map_err(|_| EncodeError("body"))?;
-        let ack = if flags.contains(NlmF::DUMP) { NlmF::empty() } else { NlmF::ACK };
+        let ack = if flags.contains(NlmF::DUMP) {
+            NlmF::empty()
+        } else {
+            NlmF::ACK
+        };
         let flags = NlmF::REQUEST | flags | ack;
-        Ok(Request { attempt, kind: kind.into(), flags, body: bytes.into_inner() })
+        Ok(Request {
+            attempt,
+            kind: kind.into(),
+            flags,
+            body: bytes.into_inner(),
+        })
     }
 
     /// The whole message. The port id stays 0: the kernel knows whose socket it is.
@@ -71,15 +80,11 @@ pub struct Message<'a> {
 pub enum Outcome {
     /// An object; ask its codec.
     Data,
-    /// The request was carried out.
-    Acknowledged,
-    /// The dump is complete.
-    Done,
+    /// The request was carried out, or the dump is complete.
+    End,
     /// The request was refused, or the dump broke off.
     Refused(KernelError),
-    /// Messages of this dump were made while the table changed: ask again.
-    Interrupted,
-    /// Nothing, or something that answers nobody (NLMSG_NOOP).
+    /// It answers nobody (NLMSG_NOOP).
     Nothing,
 }
 
@@ -87,29 +92,38 @@ impl Message<'_> {
     /// What it means.
     ///
     /// # Errors
-    /// An NLMSG_ERROR or NLMSG_DONE without its code.
+    /// An NLMSG_ERROR without its code.
     pub fn outcome(&self) -> Result<Outcome, DecodeError> {
-        let kind = Nlmsg::from(self.kind);
-        if self.flags.contains(NlmF::DUMP_INTR) {
-            return Ok(Outcome::Interrupted);
-        }
-        match kind {
+        match Nlmsg::from(self.kind) {
             Nlmsg::Noop => Ok(Outcome::Nothing),
-            Nlmsg::Overrun => Ok(Outcome::Interrupted),
-            Nlmsg::Error => self.refusal().map(|e| e.map_or(Outcome::Acknowledged, Outcome::Refused)),
             // A DONE without a code is an old kernel's plain end.
-            Nlmsg::Done if self.body.is_empty() => Ok(Outcome::Done),
-            Nlmsg::Done => self.refusal().map(|e| e.map_or(Outcome::Done, Outcome::Refused)),
+            Nlmsg::Done if self.body.is_empty() => Ok(Outcome::End),
+            Nlmsg::Error | Nlmsg::Done => self
+                .refusal()
+                .map(|error| error.map_or(Outcome::End, Outcome::Refused)),
             _ => Ok(Outcome::Data),
         }
     }
 
+    /// The table changed while the kernel dumped it (NLM_F_DUMP_INTR): what came does not fit together,
+    /// ask again.
+    #[must_use]
+    pub fn is_inconsistent(&self) -> bool {
+        self.flags.contains(NlmF::DUMP_INTR)
+    }
+
     /// The code that opens an NLMSG_ERROR or NLMSG_DONE; `None` for 0.
     fn refusal(&self) -> Result<Option<KernelError>, DecodeError> {
-        let (code, _) = self.body.split_first_chunk::<4>().ok_or(DecodeError("error message"))?;
+        let (code, _) = self
+            .body
+            .split_first_chunk::<4>()
+            .ok_or(DecodeError("error message"))?;
         let code = i32::from_ne_bytes(*code);
         let errno = code.checked_abs().unwrap_or(i32::MAX);
-        Ok((code < 0).then(|| KernelError { errno, text: self.extended_text() }))
+        Ok((code < 0).then(|| KernelError {
+            errno,
+            text: self.extended_text(),
+        }))
     }
 
     /// NLMSGERR_ATTR_MSG: behind the code, the request's header and (unless capped) its body.
@@ -131,7 +145,12 @@ impl Message<'_> {
         );
         let attributes = attributes.ok()?;
         let handle = attributes.get_attr_handle();
-        text(handle.get_attribute(NlmsgerrAttr::Msg)?.nla_payload().as_ref())
+        text(
+            handle
+                .get_attribute(NlmsgerrAttr::Msg)?
+                .nla_payload()
+                .as_ref(),
+        )
     }
 }
 
@@ -156,7 +175,11 @@ impl<'a> Iterator for Messages<'a> {
         }
         let message = split(self.rest);
         self.rest = message.map_or(&[], |(_, rest)| rest);
-        Some(message.map(|(message, _)| message).ok_or(DecodeError("message length")))
+        Some(
+            message
+                .map(|(message, _)| message)
+                .ok_or(DecodeError("message length")),
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{DecodeError, EncodeError};
 use crate::message::{Message, Request};
 use neli::FromBytesWithInput;
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{RtAddrFamily, RtScope, RtTable, Rta, RtmF, Rtm, Rtn, Rtprot};
+use neli::consts::rtnl::{RtAddrFamily, RtScope, RtTable, Rta, Rtm, RtmF, Rtn, Rtprot};
 use neli::rtnl::{Rtmsg, RtmsgBuilder};
 use neli::types::{Buffer, RtBuffer};
 use plan::config::Prefix;
@@ -47,7 +47,12 @@ fn dump(family: RtAddrFamily) -> Result<Request, EncodeError> {
 /// None in practice.
 pub fn add(route: &Route) -> Result<Request, EncodeError> {
     let body = of(route)?;
-    Request::new("adding a route", Rtm::Newroute, NlmF::CREATE | NlmF::REPLACE, &body)
+    Request::new(
+        "adding a route",
+        Rtm::Newroute,
+        NlmF::CREATE | NlmF::REPLACE,
+        &body,
+    )
 }
 
 /// Removes a route; the kernel says ESRCH for one that is not there.
@@ -55,7 +60,12 @@ pub fn add(route: &Route) -> Result<Request, EncodeError> {
 /// # Errors
 /// None in practice.
 pub fn delete(route: &Route) -> Result<Request, EncodeError> {
-    Request::new("deleting a route", Rtm::Delroute, NlmF::empty(), &of(route)?)
+    Request::new(
+        "deleting a route",
+        Rtm::Delroute,
+        NlmF::empty(),
+        &of(route)?,
+    )
 }
 
 /// The route of an RTM_NEWROUTE or RTM_DELROUTE; `None` for any other message and for a route that is
@@ -85,7 +95,10 @@ pub fn decode(message: &Message<'_>) -> Result<Option<Route>, DecodeError> {
     let address = attributes.address(Rta::Dst).unwrap_or(everywhere);
     // Without a gateway it is none that `add` made.
     Ok(attributes.address(Rta::Gateway).map(|via| Route {
-        to: Prefix { address, length: *info.rtm_dst_len() },
+        to: Prefix {
+            address,
+            length: *info.rtm_dst_len(),
+        },
         via,
         index: attributes.u32(Rta::Oif),
     }))
@@ -100,7 +113,12 @@ fn of(route: &Route) -> Result<Rtmsg, EncodeError> {
     if let Some(index) = route.index {
         attributes.push(route_attribute(Rta::Oif, index)?);
     }
-    body(family(route.to.address), route.to.length, Rtn::Unicast, attributes)
+    body(
+        family(route.to.address),
+        route.to.length,
+        Rtn::Unicast,
+        attributes,
+    )
 }
 
 /// Without host bits: the kernel takes no IPv4 destination with them.

@@ -1,1 +1,26 @@
-//! (skeleton)
+//! The operating system at arm's length: sockets, ttys, the clock, mounts, the watchdog, processes and
+//! their sandbox. The only crate that may say `unsafe`; each block gives its reason. It decides nothing:
+//! what to send, mount or start is told by the caller.
+
+pub mod block;
+pub mod clock;
+pub mod error;
+pub mod mount;
+pub mod netlink;
+pub mod packet;
+pub mod poll;
+pub mod power;
+pub mod process;
+pub mod random;
+pub mod realtime;
+pub mod sandbox;
+pub mod serial;
+pub mod signals;
+pub mod socket;
+pub mod tcp;
+pub mod tty;
+pub mod udp;
+pub mod uevent;
+pub mod watchdog;
+
+pub use error::Error;

@@ -28,7 +28,12 @@ pub fn gratuitous_reply(address: Ipv4Addr, mac: [u8; 6]) -> [u8; FRAME_BYTES] {
     frame(REPLY, address, mac, mac)
 }
 
-fn frame(operation: [u8; 2], address: Ipv4Addr, mac: [u8; 6], target: [u8; 6]) -> [u8; FRAME_BYTES] {
+fn frame(
+    operation: [u8; 2],
+    address: Ipv4Addr,
+    mac: [u8; 6],
+    target: [u8; 6],
+) -> [u8; FRAME_BYTES] {
     let octets = address.octets();
     let header: [&[u8]; 3] = [&BROADCAST, &mac, &ETHERTYPE_ARP];
     let packet: [&[u8]; 6] = [&KIND, &operation, &mac, &octets, &target, &octets];

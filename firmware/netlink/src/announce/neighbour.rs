@@ -39,13 +39,31 @@ pub fn unsolicited_advertisement(address: Ipv6Addr, mac: [u8; 6]) -> [u8; FRAME_
     // 32 bytes fit the field.
     let length = [0, ICMPV6_BYTES as u8];
     let checksum = checksum(&[
-        &source, &all, &length, &[0, NEXT_HEADER_ICMPV6], &TYPE_ADVERTISEMENT, &FLAGS, &source,
-        &OPTION, &mac,
+        &source,
+        &all,
+        &length,
+        &[0, NEXT_HEADER_ICMPV6],
+        &TYPE_ADVERTISEMENT,
+        &FLAGS,
+        &source,
+        &OPTION,
+        &mac,
     ]);
     concatenate(&[
-        &ALL_NODES_MAC, &mac, &ETHERTYPE_IPV6,
-        &VERSION, &length, &[NEXT_HEADER_ICMPV6, HOP_LIMIT], &source, &all,
-        &TYPE_ADVERTISEMENT, &checksum, &FLAGS, &source, &OPTION, &mac,
+        &ALL_NODES_MAC,
+        &mac,
+        &ETHERTYPE_IPV6,
+        &VERSION,
+        &length,
+        &[NEXT_HEADER_ICMPV6, HOP_LIMIT],
+        &source,
+        &all,
+        &TYPE_ADVERTISEMENT,
+        &checksum,
+        &FLAGS,
+        &source,
+        &OPTION,
+        &mac,
     ])
 }
 

@@ -11,8 +11,11 @@ use plan::config::{Endpoint, Forwarding};
 use plan::kernel::{Destination, DestinationCounters};
 
 /// IP_VS_CONN_F_MASQ, _TUNNEL and _DROUTE.
-const METHODS: [(Forwarding, u32); 3] =
-    [(Forwarding::Nat, 0), (Forwarding::Tunnel, 2), (Forwarding::Direct, 3)];
+const METHODS: [(Forwarding, u32); 3] = [
+    (Forwarding::Nat, 0),
+    (Forwarding::Tunnel, 2),
+    (Forwarding::Direct, 3),
+];
 
 /// IP_VS_CONN_F_FWD_MASK.
 const METHOD_MASK: u32 = 7;
@@ -26,20 +29,31 @@ pub(super) fn key(endpoint: &Endpoint) -> Result<Attribute, EncodeError> {
 
 /// All that NEW_DEST and SET_DEST want. No connection thresholds; tunnels are IP-in-IP, the default.
 pub(super) fn full(destination: &Destination) -> Result<Attribute, EncodeError> {
-    let method = METHODS.iter().find(|(known, _)| *known == destination.forwarding);
+    let method = METHODS
+        .iter()
+        .find(|(known, _)| *known == destination.forwarding);
     let rest = [
-        generic_attribute(DestinationAttribute::Forwarding, method.map_or(0, |(_, n)| *n)),
+        generic_attribute(
+            DestinationAttribute::Forwarding,
+            method.map_or(0, |(_, n)| *n),
+        ),
         generic_attribute(DestinationAttribute::Weight, u32::from(destination.weight)),
         generic_attribute(DestinationAttribute::UpperThreshold, 0_u32),
         generic_attribute(DestinationAttribute::LowerThreshold, 0_u32),
     ];
-    nest(CommandAttribute::Dest, identity(&destination.endpoint).into_iter().chain(rest))
+    nest(
+        CommandAttribute::Dest,
+        identity(&destination.endpoint).into_iter().chain(rest),
+    )
 }
 
 fn identity(endpoint: &Endpoint) -> [Encoded; 3] {
     [
         generic_attribute(DestinationAttribute::Family, family(endpoint.address)),
-        generic_attribute(DestinationAttribute::Address, inet_address(endpoint.address)),
+        generic_attribute(
+            DestinationAttribute::Address,
+            inet_address(endpoint.address),
+        ),
         generic_attribute(DestinationAttribute::Port, endpoint.port.to_be_bytes()),
     ]
 }
@@ -68,8 +82,12 @@ pub(super) fn decode(
         weight: u16::try_from(weight).unwrap_or(u16::MAX),
     };
     let counters = DestinationCounters {
-        active_connections: dest.u32(DestinationAttribute::ActiveConnections).unwrap_or(0),
-        inactive_connections: dest.u32(DestinationAttribute::InactiveConnections).unwrap_or(0),
+        active_connections: dest
+            .u32(DestinationAttribute::ActiveConnections)
+            .unwrap_or(0),
+        inactive_connections: dest
+            .u32(DestinationAttribute::InactiveConnections)
+            .unwrap_or(0),
         connections_total: connections(&dest).unwrap_or(0),
     };
     Ok((destination, counters))
@@ -82,5 +100,7 @@ fn connections(dest: &GenlAttrHandle<'_, DestinationAttribute>) -> Option<u64> {
         let bytes = stats.bytes(StatsAttribute::Connections)?;
         return bytes.try_into().ok().map(u64::from_ne_bytes);
     }
-    stats(DestinationAttribute::Stats)?.u32(StatsAttribute::Connections).map(u64::from)
+    stats(DestinationAttribute::Stats)?
+        .u32(StatsAttribute::Connections)
+        .map(u64::from)
 }

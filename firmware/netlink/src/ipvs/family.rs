@@ -50,6 +50,8 @@ pub fn decode_family(message: &Message<'_>) -> Result<Option<Family>, DecodeErro
     if attributes.text(CtrlAttr::FamilyName).as_deref() != Some(NAME) {
         return Ok(None);
     }
-    let number = attributes.u16(CtrlAttr::FamilyId).ok_or(DecodeError("family number"))?;
+    let number = attributes
+        .u16(CtrlAttr::FamilyId)
+        .ok_or(DecodeError("family number"))?;
     Ok(Some(Family(number)))
 }

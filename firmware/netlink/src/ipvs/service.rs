@@ -45,26 +45,47 @@ pub(super) fn key(key: &ServiceKey) -> Result<Attribute, EncodeError> {
 
 /// All that NEW_SERVICE and SET_SERVICE want.
 pub(super) fn full(service: &Service) -> Result<Attribute, EncodeError> {
-    let name = SCHEDULERS.iter().find(|(scheduler, _)| Some(*scheduler) == service.scheduler);
+    let name = SCHEDULERS
+        .iter()
+        .find(|(scheduler, _)| Some(*scheduler) == service.scheduler);
     let (_, name) = name.ok_or(EncodeError("an unknown scheduler"))?;
-    let persistent = if service.persistence_s.is_some() { PERSISTENT } else { 0 };
-    let fallback = if service.schedule_fallback { SCHEDULE_FALLBACK } else { 0 };
+    let persistent = if service.persistence_s.is_some() {
+        PERSISTENT
+    } else {
+        0
+    };
+    let fallback = if service.schedule_fallback {
+        SCHEDULE_FALLBACK
+    } else {
+        0
+    };
     let rest = [
         generic_attribute(ServiceAttribute::Scheduler, *name),
         generic_attribute(ServiceAttribute::Flags, flags(persistent | fallback)),
-        generic_attribute(ServiceAttribute::Timeout, service.persistence_s.unwrap_or(0)),
+        generic_attribute(
+            ServiceAttribute::Timeout,
+            service.persistence_s.unwrap_or(0),
+        ),
         generic_attribute(ServiceAttribute::Netmask, host_netmask(&service.key)),
     ];
-    nest(CommandAttribute::Service, identity(&service.key).into_iter().chain(rest))
+    nest(
+        CommandAttribute::Service,
+        identity(&service.key).into_iter().chain(rest),
+    )
 }
 
 fn identity(key: &ServiceKey) -> [Encoded; 4] {
-    let protocol = PROTOCOLS.iter().find(|(protocol, _)| *protocol == key.protocol);
+    let protocol = PROTOCOLS
+        .iter()
+        .find(|(protocol, _)| *protocol == key.protocol);
     let protocol = protocol.map_or(0, |(_, number)| *number);
     [
         generic_attribute(ServiceAttribute::Family, family(key.endpoint.address)),
         generic_attribute(ServiceAttribute::Protocol, protocol),
-        generic_attribute(ServiceAttribute::Address, inet_address(key.endpoint.address)),
+        generic_attribute(
+            ServiceAttribute::Address,
+            inet_address(key.endpoint.address),
+        ),
         generic_attribute(ServiceAttribute::Port, key.endpoint.port.to_be_bytes()),
     ]
 }
@@ -79,11 +100,19 @@ fn flags(flags: u32) -> [u8; 8] {
 /// Persistence counts each client for itself: all 32 bits of an IPv4 address, as a mask in network
 /// order, or all 128 of an IPv6 address, as a number in host order.
 fn host_netmask(key: &ServiceKey) -> u32 {
-    if key.endpoint.address.is_ipv4() { u32::MAX } else { 128 }
+    if key.endpoint.address.is_ipv4() {
+        u32::MAX
+    } else {
+        128
+    }
 }
 
 pub(super) fn family(address: IpAddr) -> u16 {
-    if address.is_ipv4() { FAMILY_V4 } else { FAMILY_V6 }
+    if address.is_ipv4() {
+        FAMILY_V4
+    } else {
+        FAMILY_V6
+    }
 }
 
 /// `union nf_inet_addr`: always 16 bytes, an IPv4 address in the first four.
@@ -127,12 +156,20 @@ pub(super) fn decode(
         port: service.u16_be(ServiceAttribute::Port).ok_or(bad)?,
     };
     let name = service.text(ServiceAttribute::Scheduler).ok_or(bad)?;
-    let flags = service.bytes(ServiceAttribute::Flags).and_then(<[u8]>::first_chunk::<4>);
+    let flags = service
+        .bytes(ServiceAttribute::Flags)
+        .and_then(<[u8]>::first_chunk::<4>);
     let flags = flags.map(|flags| u32::from_ne_bytes(*flags)).ok_or(bad)?;
     let timeout_s = service.u32(ServiceAttribute::Timeout).ok_or(bad)?;
     Ok(Some(Service {
-        key: ServiceKey { protocol: *protocol, endpoint },
-        scheduler: SCHEDULERS.iter().find(|(_, known)| *known == name).map(|(known, _)| *known),
+        key: ServiceKey {
+            protocol: *protocol,
+            endpoint,
+        },
+        scheduler: SCHEDULERS
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(known, _)| *known),
         schedule_fallback: flags & SCHEDULE_FALLBACK != 0,
         persistence_s: (flags & PERSISTENT != 0).then_some(timeout_s),
         destinations: Vec::new(),

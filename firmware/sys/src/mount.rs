@@ -1,0 +1,112 @@
+//! Mounts: the kernel's own file systems at boot, and media read-only, by device. A medium is never
+//! mounted writable, and nothing on one is ever run.
+
+use crate::Error;
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use std::fs;
+use std::path::Path;
+
+/// A file system that the kernel makes itself, and where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Virtual {
+    /// Its name, as in /proc/filesystems.
+    pub kind: &'static str,
+    /// Its mount point, made where missing.
+    pub at: &'static str,
+    options: &'static str,
+    flags: MsFlags,
+}
+
+const QUIET: MsFlags = MsFlags::MS_NOSUID
+    .union(MsFlags::MS_NOEXEC)
+    .union(MsFlags::MS_NODEV);
+
+/// What a box needs before anything else, in this order.
+pub const AT_BOOT: [Virtual; 4] = [
+    Virtual {
+        kind: "proc",
+        at: "/proc",
+        options: "",
+        flags: QUIET,
+    },
+    Virtual {
+        kind: "sysfs",
+        at: "/sys",
+        options: "",
+        flags: QUIET,
+    },
+    Virtual {
+        kind: "devtmpfs",
+        at: "/dev",
+        options: "mode=0755",
+        flags: MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC),
+    },
+    // Bounded: nothing there may eat the memory of the box.
+    Virtual {
+        kind: "tmpfs",
+        at: "/run",
+        options: "mode=0755,size=4m",
+        flags: QUIET,
+    },
+];
+
+/// Mounts one; one that is mounted already is as good.
+///
+/// # Errors
+/// ENODEV where the kernel was built without it.
+pub fn mount_virtual(what: &Virtual) -> Result<(), Error> {
+    make_directory(Path::new(what.at))?;
+    match mount(
+        Some(what.kind),
+        what.at,
+        Some(what.kind),
+        what.flags,
+        Some(what.options),
+    ) {
+        Ok(()) | Err(Errno::EBUSY) => Ok(()),
+        Err(errno) => Err(Error::during("mounting")(errno).on(what.at)),
+    }
+}
+
+/// File systems that a medium may have, in the order they are tried.
+const MEDIUM_KINDS: [&str; 2] = ["vfat", "iso9660"];
+
+/// Mounts the block device `device` read-only at `at` (made where missing) and says as what.
+///
+/// # Errors
+/// ENXIO or ENOMEDIUM for an empty drive, EIO for an unreadable one, EINVAL where it holds neither FAT
+/// nor ISO 9660, EBUSY where something is mounted at `at`.
+pub fn mount_medium(device: &Path, at: &Path) -> Result<&'static str, Error> {
+    make_directory(at)?;
+    let flags = QUIET | MsFlags::MS_RDONLY;
+    let mut last = Errno::EINVAL;
+    for kind in MEDIUM_KINDS {
+        match mount(Some(device), at, Some(kind), flags, None::<&str>) {
+            Ok(()) => return Ok(kind),
+            // Not this one (or not in this kernel); whatever else it says holds for all of them.
+            Err(Errno::EINVAL | Errno::ENODEV) => {}
+            Err(errno) => {
+                last = errno;
+                break;
+            }
+        }
+    }
+    Err(Error::during("mounting")(last).on(device.display()))
+}
+
+/// Unmounts what is at `at`, at once; whoever still reads there is cut off when done.
+///
+/// # Errors
+/// EINVAL where nothing is mounted.
+pub fn unmount(at: &Path) -> Result<(), Error> {
+    umount2(at, MntFlags::MNT_DETACH)
+        .map_err(Error::during("unmounting"))
+        .map_err(|error| error.on(at.display()))
+}
+
+fn make_directory(at: &Path) -> Result<(), Error> {
+    fs::create_dir_all(at)
+        .map_err(Error::io("making directory"))
+        .map_err(|error| error.on(at.display()))
+}

@@ -1,0 +1,354 @@
+//! Netlink sockets, on neli's: requests that wait for their answer, and notifications that never block.
+//! Sequence numbers are checked, dumps that the kernel calls inconsistent are asked again, and a full
+//! socket is an outcome with a name, since it means that what we know is no longer what is.
+
+use neli::consts::socket::{Msg, NlFamily};
+use neli::socket::NlSocket;
+use neli::utils::Groups;
+use netlink::{DecodeError, EncodeError, KernelError, Message, Outcome, Request, messages};
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Kernels fill at most this much of a dump at once (netlink_dump in net/netlink/af_netlink.c).
+const RECEIVE_BYTES: usize = 32 * 1024;
+
+/// Room for notifications while we are busy: some thousand of them.
+const SOCKET_BUFFER_BYTES: usize = 1 << 20;
+
+/// The kernel answers within the system call; longer means that the answer was lost.
+const ANSWER_TIMEOUT_S: i64 = 2;
+
+/// How often a dump that changes under our hands is asked again.
+const DUMP_ATTEMPTS: usize = 8;
+
+/// A netlink protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Links, addresses, routes.
+    Route,
+    /// IPVS.
+    Generic,
+}
+
+/// Why the kernel did not do or say what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The request can't be written.
+    Encode(EncodeError),
+    /// The answer can't be read.
+    Decode(&'static str, DecodeError),
+    /// The kernel refused, for this reason.
+    Refused(&'static str, KernelError),
+    /// The table kept changing while it was read; ask again later.
+    Unsteady(&'static str),
+    /// Nothing of the kind asked for was in the answer.
+    NoAnswer(&'static str),
+    /// The socket itself failed.
+    Socket(crate::Error),
+}
+
+impl Error {
+    /// The kernel's errno where it refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Error::Refused(_, error) => Some(error.errno),
+            _ => None,
+        }
+    }
+
+    /// It was asked to add what is there already (EEXIST).
+    #[must_use]
+    pub fn is_there_already(&self) -> bool {
+        self.errno() == Some(libc::EEXIST)
+    }
+
+    /// It was asked to delete or change what is not there; the families differ in how they say so.
+    #[must_use]
+    pub fn is_not_there(&self) -> bool {
+        let said = [libc::ENOENT, libc::ESRCH, libc::EADDRNOTAVAIL, libc::ENODEV];
+        self.errno().is_some_and(|errno| said.contains(&errno))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Encode(error) => error.fmt(f),
+            Error::Decode(attempt, error) => write!(f, "{attempt}: {error}"),
+            Error::Refused(attempt, error) => write!(f, "{attempt}: {error}"),
+            Error::Unsteady(attempt) => write!(f, "{attempt}: it changes all the time; try again"),
+            Error::NoAnswer(attempt) => write!(f, "{attempt}: the kernel did not answer"),
+            Error::Socket(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Error::Encode(error)
+    }
+}
+
+impl From<crate::Error> for Error {
+    fn from(error: crate::Error) -> Self {
+        Error::Socket(error)
+    }
+}
+
+/// A codec's reader: `None` for messages that are none of its business.
+pub type Decode<T> = fn(&Message<'_>) -> Result<Option<T>, DecodeError>;
+
+/// A socket for requests, one at a time.
+pub struct Netlink {
+    socket: NlSocket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// Opens a socket with extended errors and, for rtnetlink, strict checks of what we ask.
+    ///
+    /// # Errors
+    /// EMFILE; EPROTONOSUPPORT where the kernel has no such protocol.
+    pub fn open(protocol: Protocol) -> Result<Self, Error> {
+        let socket = open(protocol, &[])?;
+        let failed = crate::Error::io("preparing a netlink socket");
+        if protocol == Protocol::Route {
+            socket.enable_strict_checking(true).map_err(failed)?;
+        }
+        let timeout = TimeVal::seconds(ANSWER_TIMEOUT_S);
+        setsockopt(&borrow(&socket), sockopt::ReceiveTimeout, &timeout)
+            .map_err(crate::Error::during("preparing a netlink socket"))?;
+        Ok(Netlink {
+            socket,
+            sequence: 0,
+            buffer: vec![0; RECEIVE_BYTES],
+        })
+    }
+
+    /// Has a request carried out.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or a socket that fails.
+    pub fn execute(&mut self, request: &Request) -> Result<(), Error> {
+        self.ask(request, &mut |_| Ok(()))
+    }
+
+    /// The one object that a request asks for.
+    ///
+    /// # Errors
+    /// As `execute`; `NoAnswer` where `decode` found nothing.
+    pub fn get<T>(&mut self, request: &Request, decode: Decode<T>) -> Result<T, Error> {
+        let mut found = None;
+        self.ask(request, &mut |message| {
+            found = decode(message)?.or(found.take());
+            Ok(())
+        })?;
+        found.ok_or(Error::NoAnswer(request.attempt))
+    }
+
+    /// All objects that a dump request asks for, as they are at one moment. `decode` may look at what
+    /// it captures (`|message| family.decode_service(message)`).
+    ///
+    /// # Errors
+    /// As `execute`; `Unsteady` where the table changed during each of several readings.
+    pub fn dump<T>(
+        &mut self,
+        request: &Request,
+        decode: impl Fn(&Message<'_>) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Vec<T>, Error> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let mut found = Vec::new();
+            let asked = self.ask(request, &mut |message| {
+                found.extend(decode(message)?);
+                Ok(())
+            });
+            match asked {
+                Err(Error::Unsteady(_)) => {}
+                asked => return asked.map(|()| found),
+            }
+        }
+        Err(Error::Unsteady(request.attempt))
+    }
+
+    /// Sends a request and hands each object of the answer to `each`, until acknowledgement or end.
+    fn ask(&mut self, request: &Request, each: &mut Each<'_>) -> Result<(), Error> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let failed = crate::Error::io(request.attempt);
+        self.socket
+            .send(request.to_bytes(self.sequence), Msg::empty())
+            .map_err(failed)?;
+        let mut is_steady = true;
+        loop {
+            let length = receive(&self.socket, &mut self.buffer, request.attempt)?;
+            let datagram = self.buffer.get(..length).unwrap_or_default();
+            match read(datagram, self.sequence, request.attempt, each)? {
+                Progress::More => {}
+                Progress::Unsteady => is_steady = false,
+                Progress::End if is_steady => return Ok(()),
+                Progress::End | Progress::UnsteadyEnd => {
+                    return Err(Error::Unsteady(request.attempt));
+                }
+            }
+        }
+    }
+}
+
+type Each<'a> = dyn FnMut(&Message<'_>) -> Result<(), DecodeError> + 'a;
+
+/// What a datagram says of the answer that it belongs to.
+enum Progress {
+    More,
+    /// It goes on, but what came so far does not fit together.
+    Unsteady,
+    End,
+    UnsteadyEnd,
+}
+
+fn read(
+    datagram: &[u8],
+    sequence: u32,
+    attempt: &'static str,
+    each: &mut Each<'_>,
+) -> Result<Progress, Error> {
+    let decode = |error| Error::Decode(attempt, error);
+    let mut is_steady = true;
+    for message in messages(datagram) {
+        let message = message.map_err(decode)?;
+        // Left over from a request that was given up.
+        if message.sequence != sequence {
+            continue;
+        }
+        is_steady &= !message.is_inconsistent();
+        match message.outcome().map_err(decode)? {
+            Outcome::Data => each(&message).map_err(decode)?,
+            Outcome::Refused(error) => return Err(Error::Refused(attempt, error)),
+            Outcome::End if is_steady => return Ok(Progress::End),
+            Outcome::End => return Ok(Progress::UnsteadyEnd),
+            Outcome::Nothing => {}
+        }
+    }
+    Ok(if is_steady {
+        Progress::More
+    } else {
+        Progress::Unsteady
+    })
+}
+
+/// A socket for notifications.
+pub struct Notifications {
+    socket: NlSocket,
+    buffer: Vec<u8>,
+}
+
+/// How receiving notifications ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// None waits any more.
+    All,
+    /// The socket was full and some are lost: dump what they tell of.
+    Overrun,
+}
+
+impl Notifications {
+    /// Listens to `groups` (`netlink::event::GROUPS`) from now on.
+    ///
+    /// # Errors
+    /// EMFILE; EINVAL for a group that does not exist.
+    pub fn open(protocol: Protocol, groups: &[u32]) -> Result<Self, Error> {
+        let socket = open(protocol, groups)?;
+        // Above the limit only root may go; the default does for others.
+        let _ = setsockopt(&borrow(&socket), sockopt::RcvBufForce, &SOCKET_BUFFER_BYTES);
+        socket
+            .nonblock()
+            .map_err(crate::Error::io("preparing a netlink socket"))?;
+        Ok(Notifications {
+            socket,
+            buffer: vec![0; RECEIVE_BYTES],
+        })
+    }
+
+    /// Hands every notification that waits to `each`.
+    ///
+    /// # Errors
+    /// A socket that fails, a message that is none; what was handed over stands.
+    pub fn receive<T>(
+        &mut self,
+        decode: Decode<T>,
+        mut each: impl FnMut(T),
+    ) -> Result<Received, Error> {
+        const ATTEMPT: &str = "reading notifications";
+        loop {
+            let length = match self.socket.recv(self.buffer.as_mut_slice(), Msg::TRUNC) {
+                Ok((length, _)) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Received::All);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    return Ok(Received::Overrun);
+                }
+                Err(error) => return Err(crate::Error::io(ATTEMPT)(error).into()),
+            };
+            // One that was cut off is one that is lost.
+            let Some(datagram) = self.buffer.get(..length) else {
+                return Ok(Received::Overrun);
+            };
+            for message in messages(datagram) {
+                let found = message.and_then(|message| decode(&message));
+                found
+                    .map_err(|error| Error::Decode(ATTEMPT, error))?
+                    .map(&mut each);
+            }
+        }
+    }
+}
+
+impl AsFd for Notifications {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        borrow(&self.socket)
+    }
+}
+
+fn open(protocol: Protocol, groups: &[u32]) -> Result<NlSocket, Error> {
+    let family = match protocol {
+        Protocol::Route => NlFamily::Route,
+        Protocol::Generic => NlFamily::Generic,
+    };
+    let socket = NlSocket::connect(family, None, Groups::new_groups(groups))
+        .map_err(crate::Error::io("opening a netlink socket"))?;
+    socket
+        .enable_ext_ack(true)
+        .map_err(crate::Error::io("preparing a netlink socket"))?;
+    Ok(socket)
+}
+
+/// One datagram; its length.
+fn receive(socket: &NlSocket, buffer: &mut [u8], attempt: &'static str) -> Result<usize, Error> {
+    loop {
+        match socket.recv(&mut *buffer, Msg::TRUNC) {
+            Ok((length, _)) if length <= buffer.len() => return Ok(length),
+            Ok(_) => return Err(crate::Error::new(attempt, libc::EMSGSIZE).into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Error::NoAnswer(attempt));
+            }
+            Err(error) => return Err(crate::Error::io(attempt)(error).into()),
+        }
+    }
+}
+
+fn borrow(socket: &NlSocket) -> BorrowedFd<'_> {
+    // SAFETY: the socket closes its descriptor when dropped, and the borrow keeps it from that.
+    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
+}
+
+#[cfg(test)]
+mod tests;

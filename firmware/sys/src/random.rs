@@ -1,0 +1,34 @@
+//! Random bytes from the kernel (getrandom(2)). Early in boot the call waits until the pool is seeded.
+
+use crate::Error;
+use nix::errno::Errno;
+use nix::libc;
+
+/// Fills `bytes`.
+///
+/// # Errors
+/// Only where the kernel has no getrandom or a sandbox forbids it.
+pub fn fill(mut bytes: &mut [u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        // SAFETY: the pointer and length describe `bytes`, which outlives the call.
+        let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        match usize::try_from(got) {
+            Ok(got) => bytes = bytes.get_mut(got..).unwrap_or_default(),
+            Err(_) if Errno::last() == Errno::EINTR => {}
+            Err(_) => return Err(Error::last("drawing random bytes")),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn two_draws_differ() {
+        let (mut a, mut b) = ([0; 32], [0; 32]);
+        super::fill(&mut a).unwrap();
+        super::fill(&mut b).unwrap();
+        assert_ne!(a, b);
+    }
+}

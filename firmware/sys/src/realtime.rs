@@ -1,0 +1,101 @@
+//! What makes a process answer in time: real-time priority (sched(7)), memory that is never paged
+//! (mlockall(2)) and a place at the end of the OOM killer's list.
+
+use crate::Error;
+use nix::libc;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use std::fs;
+
+/// Runs this thread under SCHED_FIFO at `priority` (1 to 99); its children start as ordinary ones.
+///
+/// # Errors
+/// EPERM without CAP_SYS_NICE.
+pub fn set_fifo(priority: u8) -> Result<(), Error> {
+    let parameter = libc::sched_param {
+        sched_priority: i32::from(priority),
+        #[cfg(target_env = "musl")]
+        sched_ss_low_priority: 0,
+        #[cfg(target_env = "musl")]
+        sched_ss_repl_period: libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+        #[cfg(target_env = "musl")]
+        sched_ss_init_budget: libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+        #[cfg(target_env = "musl")]
+        sched_ss_max_repl: 0,
+    };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // The raw call: musl's own sched_setscheduler only ever answers ENOSYS.
+    // SAFETY: `parameter` is alive for the call, and the kernel reads its first field, an int, only.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            policy,
+            &raw const parameter,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(Error::last("setting SCHED_FIFO"))
+    }
+}
+
+/// Keeps all memory of this process in RAM, present and future.
+///
+/// # Errors
+/// EPERM or ENOMEM without CAP_IPC_LOCK.
+pub fn lock_memory() -> Result<(), Error> {
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)
+        .map_err(Error::during("locking memory"))
+}
+
+/// From -1000 (never killed) to 1000 (killed first) when memory runs out. Wants /proc.
+///
+/// # Errors
+/// EACCES for less than the present value without CAP_SYS_RESOURCE; ENOENT without /proc.
+pub fn set_oom_score(score: i16) -> Result<(), Error> {
+    let path = "/proc/self/oom_score_adj";
+    fs::write(path, score.to_string())
+        .map_err(Error::io("writing"))
+        .map_err(|error| error.on(path))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_holds_what_was_set() {
+        set_oom_score(500).unwrap();
+        assert_eq!(
+            fs::read_to_string("/proc/self/oom_score_adj").unwrap(),
+            "500\n"
+        );
+    }
+
+    #[test]
+    fn fifo_is_set_or_refused_with_a_reason() {
+        let seen = std::thread::spawn(|| match set_fifo(1) {
+            // SAFETY: asks for the policy of the calling thread; no pointers.
+            Ok(()) => unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) },
+            Err(error) => {
+                assert_eq!(
+                    error.to_string(),
+                    "setting SCHED_FIFO: EPERM: Operation not permitted"
+                );
+                i64::from(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK)
+            }
+        });
+        assert_eq!(
+            seen.join().unwrap(),
+            i64::from(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK)
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! Signals as events: blocked for the process and read from a descriptor (signalfd(2)), so no handler
+//! ever runs. PID 1 lives on SIGCHLD, SIGINT (ctrl-alt-del) and SIGTERM.
+
+use crate::Error;
+pub use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, SigSet, signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A set of signals that arrive here and nowhere else.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks `signals` in this thread (call it before any other is started) and opens the descriptor.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM.
+    pub fn open(signals: &[Signal]) -> Result<Self, Error> {
+        let set: SigSet = signals.iter().copied().collect();
+        set.thread_block()
+            .map_err(Error::during("blocking signals"))?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        SignalFd::with_flags(&set, flags)
+            .map(Signals)
+            .map_err(Error::during("opening a signalfd"))
+    }
+
+    /// The next signal that waits, with the PID of its sender (0: the kernel).
+    pub fn next(&mut self) -> Option<(Signal, u32)> {
+        let info = self.0.read_signal().ok().flatten()?;
+        let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
+        Some((signal, info.ssi_pid))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Writing to a closed pipe or socket gives EPIPE instead of death.
+///
+/// # Errors
+/// None that Linux documents.
+pub fn ignore_sigpipe() -> Result<(), Error> {
+    // SAFETY: ignoring runs no handler, so there is none that could be unsafe.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
+        .map(|_| ())
+        .map_err(Error::during("ignoring SIGPIPE"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::poll;
+
+    #[test]
+    fn a_raised_signal_is_read() {
+        let mut signals = Signals::open(&[Signal::SIGUSR2]).unwrap();
+        assert_eq!(signals.next(), None);
+        nix::sys::signal::raise(Signal::SIGUSR2).unwrap();
+        poll::until(&mut [poll::readable(signals.as_fd())], None).unwrap();
+        assert_eq!(signals.next(), Some((Signal::SIGUSR2, std::process::id())));
+    }
+}
