@@ -284,5 +284,18 @@ pub fn kill_all(with: Signal) -> Result<(), Error> {
     signal::kill(Pid::from_raw(-1), with).map_err(Error::during("ending all processes"))
 }
 
+/// Takes the descriptor that this process was given at `number` when it was started; call it once for each.
+///
+/// # Errors
+/// EBADF where nothing was given at that number.
+pub fn inherited(number: RawFd) -> Result<OwnedFd, Error> {
+    let failed = "taking inherited descriptor";
+    // SAFETY: changes only a flag of the descriptor, and fails where there is none.
+    let marked = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    Errno::result(marked).map_err(Error::during(failed)).map_err(|error| error.on(number))?;
+    // SAFETY: it is open, and the caller takes each number once, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 #[cfg(test)]
 mod tests;
