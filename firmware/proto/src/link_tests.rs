@@ -1,1 +1,211 @@
+//! Links: what proves a peer, what does not, and what a slow line makes of the timing.
 
+use super::*;
+use crate::failover::State;
+use crate::wire::Standing;
+
+const MINE: u64 = 11;
+const PEER: u64 = 22;
+
+fn link() -> Link {
+    Link::new(at(0), Medium::Datagram, Timing::DEFAULT)
+}
+
+fn at(ms: u64) -> Instant {
+    Instant::from_micros(ms * 1000)
+}
+
+fn beat(incarnation: u64, sequence: u64, echo: Option<(u64, u64)>) -> Beat {
+    Beat {
+        sender: 2,
+        link: 0,
+        incarnation,
+        sequence,
+        echo: echo.map(|(incarnation, sequence)| Echo {
+            incarnation,
+            sequence,
+        }),
+        standing: Standing {
+            revision: 0,
+            term: 0,
+            state: State::Standby,
+            priority: 0,
+            fitness: 0,
+            ready: true,
+            generation: 0,
+            digest: 0,
+        },
+    }
+}
+
+/// Sends so many frames, a beat apart; returns the time of the last.
+fn send(link: &mut Link, count: u64) -> Instant {
+    let mut now = link.next_beat;
+    for _ in 0..count {
+        now = link.next_beat;
+        link.number_frame(now);
+    }
+    now
+}
+
+#[test]
+fn comes_up_by_an_echo_of_this_start_only() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    let unproven = Err(Rejection::Unproven);
+    assert_eq!(link.receive(now, &beat(PEER, 1, None), MINE), unproven);
+    assert_eq!(
+        link.receive(now, &beat(PEER, 2, Some((99, 1))), MINE),
+        unproven
+    );
+    assert_eq!(
+        link.receive(now, &beat(PEER, 3, Some((MINE, 5))), MINE),
+        unproven
+    );
+    assert!(!link.is_up());
+    assert_eq!(
+        link.receive(now, &beat(PEER, 4, Some((MINE, 1))), MINE),
+        Ok(())
+    );
+    assert!(link.is_up());
+    assert_eq!(link.poll_change(), Some(true));
+    assert_eq!(link.poll_change(), None);
+}
+
+#[test]
+fn goes_down_after_the_dead_time_of_silence() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    link.receive(now, &beat(PEER, 1, Some((MINE, 1))), MINE)
+        .unwrap();
+    link.expire(now + Duration::from_millis(199));
+    assert!(link.is_up());
+    link.expire(now + Duration::from_millis(200));
+    assert!(!link.is_up());
+}
+
+#[test]
+fn a_line_that_carries_one_way_only_goes_down_though_frames_come_in() {
+    let mut link = link();
+    send(&mut link, 1);
+    for sequence in 1..=5 {
+        let now = send(&mut link, 1);
+        let echo = Some((MINE, link.sequence));
+        link.receive(now, &beat(PEER, sequence, echo), MINE)
+            .unwrap();
+    }
+    let last = link.sequence;
+    for sequence in 6..=9 {
+        let now = send(&mut link, 1);
+        let got = link.receive(now, &beat(PEER, sequence, Some((MINE, last))), MINE);
+        assert_eq!(got, Err(Rejection::Unproven));
+        link.expire(now);
+    }
+    assert!(!link.is_up());
+}
+
+#[test]
+fn a_replay_is_counted_and_proves_nothing() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    let genuine = beat(PEER, 7, Some((MINE, 1)));
+    link.receive(now, &genuine, MINE).unwrap();
+    let later = now + Duration::from_millis(150);
+    assert_eq!(
+        link.receive(later, &genuine, MINE),
+        Err(Rejection::Replayed)
+    );
+    link.expire(now + Duration::from_millis(200));
+    assert!(!link.is_up());
+}
+
+#[test]
+fn a_capture_of_another_start_does_not_turn_the_echo_away() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    link.receive(now, &beat(PEER, 7, Some((MINE, 1))), MINE)
+        .unwrap();
+    let capture = beat(99, 1000, Some((98, 1000)));
+    assert_eq!(link.receive(now, &capture, MINE), Err(Rejection::Unproven));
+    let (_, echo) = link.number_frame(now);
+    assert_eq!(
+        echo,
+        Some(Echo {
+            incarnation: PEER,
+            sequence: 7
+        })
+    );
+}
+
+#[test]
+fn a_genuine_restart_is_followed_at_once() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    link.receive(now, &beat(PEER, 7, Some((MINE, 1))), MINE)
+        .unwrap();
+    assert_eq!(
+        link.receive(now, &beat(33, 2, Some((MINE, 1))), MINE),
+        Ok(())
+    );
+    let (_, echo) = link.number_frame(now);
+    assert_eq!(
+        echo,
+        Some(Echo {
+            incarnation: 33,
+            sequence: 2
+        })
+    );
+}
+
+#[test]
+fn an_old_echo_proves_nothing() {
+    let mut link = link();
+    let now = send(&mut link, 100);
+    let old = beat(PEER, 1, Some((MINE, 50)));
+    assert_eq!(link.receive(now, &old, MINE), Err(Rejection::Unproven));
+}
+
+#[test]
+fn loss_is_estimated_over_the_last_64() {
+    let mut link = link();
+    for sequence in (1..=200).filter(|sequence| sequence % 4 != 0) {
+        let now = send(&mut link, 1);
+        let echo = Some((MINE, link.sequence));
+        link.receive(now, &beat(PEER, sequence, echo), MINE)
+            .unwrap();
+    }
+    let status = link.status(at(0));
+    assert_eq!(
+        (status.loss_permille, status.lost, status.received),
+        (250, 49, 150)
+    );
+    let now = send(&mut link, 1);
+    let echo = Some((MINE, link.sequence));
+    link.receive(now, &beat(PEER, 10_000, echo), MINE).unwrap();
+    assert_eq!(link.status(now).loss_permille, 984);
+}
+
+#[test]
+fn a_slow_line_beats_as_it_can_and_a_fast_one_as_told() {
+    let serial = |baud, timing| Link::new(at(0), Medium::Serial { baud }, timing);
+    let slow = serial(19_200, Timing::DEFAULT);
+    assert_eq!(slow.beat(), Duration::from_millis(75));
+    assert_eq!(slow.dead(), Duration::from_millis(225));
+    let fast = serial(115_200, Timing::DEFAULT);
+    assert_eq!(
+        (fast.beat(), fast.dead()),
+        (Timing::DEFAULT.beat, Timing::DEFAULT.dead)
+    );
+    let faster = serial(115_200, Timing::FAST);
+    assert_eq!(faster.beat(), Duration::from_micros(12_500));
+    assert_eq!(serial(0, Timing::FAST).beat(), Duration::from_secs(1440));
+}
+
+#[test]
+fn news_does_not_overrun_the_line() {
+    let mut link = Link::new(at(0), Medium::Serial { baud: 19_200 }, Timing::DEFAULT);
+    link.number_frame(at(0));
+    link.hurry(at(1));
+    assert!(!link.is_due(at(37)));
+    assert!(link.is_due(at(38)));
+}

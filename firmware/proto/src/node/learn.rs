@@ -87,13 +87,19 @@ impl Node {
         self.report(Report::PeerRestarted);
     }
 
+    /// Takes down the links that were silent for too long.
+    pub(super) fn judge_silence(&mut self) {
+        for link in &mut self.links {
+            link.expire(self.now);
+        }
+    }
+
     /// Says which links went up or down.
     pub(super) fn judge_links(&mut self) {
         for index in 0..self.settings.links.len() {
             let Some(link) = self.links.get_mut(index) else {
                 continue;
             };
-            link.expire(self.now);
             if let Some(up) = link.poll_change() {
                 // At most LINKS_MAX links.
                 let link = u8::try_from(index).unwrap_or(u8::MAX);
