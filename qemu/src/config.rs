@@ -72,7 +72,7 @@ interface = "lan"
 port = 695
 "#;
 
-const HEALTH: &str = r#"{ http = "/health", status = 200, port = 80, interval-ms = 500, timeout-ms = 1000, failures = 2, successes = 2 }"#;
+const HEALTH: &str = r#"{ http = "/health", status = 200, port = 80, interval-ms = 1000, timeout-ms = 1000, failures = 2, successes = 2 }"#;
 
 impl PairConfig {
     /// The TOML text.

@@ -18,12 +18,14 @@ const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: [&str; 10] = [
     "sh", "cat", "echo", "grep", "kill", "ls", "ps", "sed", "sort", "stty",
 ];
-/// Programs of Debian that judge.
+/// Programs of Debian that judge; called by their paths, for this shell has an `ip` of its own.
 const JUDGES: [&str; 2] = ["/usr/sbin/ipvsadm", "/usr/bin/ip"];
 
-/// The door has its own devtmpfs, so that PID 1 finds everything as on the ISO: nothing mounted.
+/// The door has its own devtmpfs, so that PID 1 finds everything as on the ISO: nothing
+/// mounted. A background job wants /dev/null before that.
 const SCRIPT: &str = "#!/bin/busybox sh
-/bin/busybox mkdir -p /door
+/bin/busybox mkdir -p /door /dev
+/bin/busybox mknod /dev/null c 1 3
 /bin/busybox mount -t devtmpfs door /door
 (
   exec </door/ttyS2 >/door/ttyS2 2>&1

@@ -30,7 +30,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use pair::World;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use timeline::Timeline;
 use tools::{Tools, fresh_folder};
 
@@ -86,8 +86,17 @@ enum What {
     },
 }
 
-fn main() -> Result<()> {
-    let Cli { target, command } = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("testbed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(Cli { target, command }: Cli) -> Result<()> {
     let socket = target.join("testbed.sock");
     match command {
         What::Demo { stay, tools } => run_demo(&target, &socket, stay, tools),

@@ -158,7 +158,7 @@ fn build_host(host: Host) -> Result<()> {
         // Answers must pass the box again, so that it can put the virtual address back.
         return ns::ip_in(
             name,
-            "route add default via 10.0.0.1\n-6 route add default via fd00:a::1\n",
+            "route add default via 10.0.0.1\nroute add ::/0 via fd00:a::1\n",
         );
     }
     let wan = [

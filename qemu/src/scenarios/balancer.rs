@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Requests by which every server must have answered.
 const REQUESTS: usize = 12;
 const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
-/// Checks every 500 ms with a timeout of 1 s, two failures or successes in a row, and a margin for emulation.
+/// Checks every second with a timeout of 1 s, two failures or successes in a row, and a margin for emulation.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(15);
 const WEB: [&str; 3] = ["web1", "web2", "web3"];
 

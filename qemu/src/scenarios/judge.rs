@@ -28,15 +28,15 @@ const SERVICES: &str = "\
 -a -t 192.0.2.10:80 -r 10.0.0.13:80 -m -w 1
 -a -t 192.0.2.10:81 -r 10.0.0.21:81 -g -w 3
 -a -t 192.0.2.10:81 -r 10.0.0.22:81 -g -w 1
--a -t 192.0.2.10:82 -r 10.0.0.31:82 -i -w 1
--a -t 192.0.2.10:82 -r 10.0.0.32:82 -i -w 2
+-a -t 192.0.2.10:82 -r 10.0.0.31:82 -i -w 1 --tun-type ipip
+-a -t 192.0.2.10:82 -r 10.0.0.32:82 -i -w 2 --tun-type ipip
 -a -t [2001:db8:1::10]:80 -r [fd00:a::11]:80 -m -w 1
 -a -t [2001:db8:1::10]:80 -r [fd00:a::12]:80 -m -w 1
 -a -t [2001:db8:1::10]:80 -r [fd00:a::13]:80 -m -w 1
 -a -t [2001:db8:1::10]:81 -r [fd00:a::21]:81 -g -w 3
 -a -t [2001:db8:1::10]:81 -r [fd00:a::22]:81 -g -w 1
--a -t [2001:db8:1::10]:82 -r [fd00:a::31]:82 -i -w 1
--a -t [2001:db8:1::10]:82 -r [fd00:a::32]:82 -i -w 2
+-a -t [2001:db8:1::10]:82 -r [fd00:a::31]:82 -i -w 1 --tun-type ipip
+-a -t [2001:db8:1::10]:82 -r [fd00:a::32]:82 -i -w 2 --tun-type ipip
 -a -u 192.0.2.10:7 -r 10.0.0.11:7 -m -w 1
 -a -u 192.0.2.10:7 -r 10.0.0.12:7 -m -w 1
 -a -u 192.0.2.10:7 -r 10.0.0.13:7 -m -w 1";
@@ -75,7 +75,12 @@ pub fn addresses(stage: &mut Stage) -> Result<()> {
             .unwrap_or_default()
             .to_owned()
     };
-    wait_text(&lone, "ip -o addr show scope global", ADDRESSES, address)?;
+    wait_text(
+        &lone,
+        "/bin/ip -o addr show scope global",
+        ADDRESSES,
+        address,
+    )?;
     let forward = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding";
     wait_text(&lone, forward, "1\n1", str::to_owned)
 }
