@@ -1,8 +1,256 @@
-//! The dataplane worker.
+//! The dataplane worker: brings the kernel to what config and health say, and keeps it there. Boot, a device
+//! that appears, a verdict and drift all take the same path: observe, `plan::desired`, `plan::diff`, steps.
+//! It never touches virtual addresses (the cluster worker's), and a step that fails is said and tried again,
+//! never fatal. Restarted, it learns from the kernel what its predecessor knew of the servers.
 
+mod failing;
+mod kernel;
+mod listing;
+mod pass;
+mod readiness;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub mod samples;
+mod verdicts;
+mod words;
+
+use crate::ipc::{
+    Channel, ClusterToDataplane, ControlToDataplane, DataplaneToCluster, DataplaneToControl,
+    DataplaneToHealth, FromWorker, HealthToDataplane, ToWorker, Wire,
+};
 use crate::worker::{WorkerContext, WorkerError};
+use core::time::Duration;
+use kernel::{Events, Kernel};
+use pass::{Cause, Planner};
+use plan::config::Config;
+use readiness::Readiness;
+use std::os::fd::AsFd;
+use sys::poll::readable;
+use sys::sandbox::Capability;
+use verdicts::Verdicts;
+
+/// From one look for drift to the next.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// From one word to PID 1 and to the cluster worker to the next; also the longest turn.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// Runs until PID 1 says stop or a failure that only a restart can mend.
-pub fn run(_context: WorkerContext) -> Result<(), WorkerError> {
+pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
+    let wires = Wires {
+        cluster: context.wire(Wire::ClusterDataplane)?,
+        control: context.wire(Wire::DataplaneControl)?,
+        health: context.wire(Wire::HealthDataplane)?,
+        lifeline: context.lifeline,
+    };
+    // Before the first look, so that no change falls between the two.
+    let events =
+        Events::open().map_err(|error| WorkerError::failed("watching the kernel", error))?;
+    let kernel =
+        Kernel::open().map_err(|error| WorkerError::failed("reaching the kernel", error))?;
+    if let Err(error) = sys::sandbox::keep(&[Capability::NetAdmin]) {
+        log::warn!("{error}: going on with what there is");
+    }
+    let now = now();
+    let mut worker = Worker {
+        verdicts: Verdicts::new(&context.config),
+        planner: Planner::new(context.node, now),
+        config: context.config,
+        readiness: Readiness::new(now),
+        kernel,
+        events,
+        wires,
+        check_at: now,
+        beat_at: now,
+        told_ready: false,
+    };
+    worker.start();
+    while worker.turn()? {}
     Ok(())
+}
+
+/// Monotonic time.
+fn now() -> Duration {
+    Duration::from_micros(sys::clock::monotonic_us())
+}
+
+struct Wires {
+    lifeline: Channel<FromWorker, ToWorker>,
+    cluster: Channel<DataplaneToCluster, ClusterToDataplane>,
+    control: Channel<DataplaneToControl, ControlToDataplane>,
+    health: Channel<DataplaneToHealth, HealthToDataplane>,
+}
+
+struct Worker {
+    config: Config,
+    kernel: Kernel,
+    events: Events,
+    wires: Wires,
+    verdicts: Verdicts,
+    planner: Planner,
+    readiness: Readiness,
+    check_at: Duration,
+    beat_at: Duration,
+    told_ready: bool,
+}
+
+impl Worker {
+    /// What a predecessor left in the kernel is what is known of the servers until health speaks.
+    fn start(&mut self) {
+        if let Ok(held) = self.kernel.services() {
+            self.verdicts.adopt(&self.config, &held);
+        }
+        self.pass();
+        // Only now can checks reach the servers.
+        let _ = self.wires.health.send(&DataplaneToHealth::Repeat);
+        let _ = self.wires.cluster.send(&DataplaneToCluster::Started);
+    }
+
+    /// One turn of the loop; `false` once PID 1 said stop.
+    fn turn(&mut self) -> Result<bool, WorkerError> {
+        self.wait()?;
+        if self.events.drain() {
+            self.planner.request(Cause::Event, now());
+        }
+        self.hear_health()?;
+        if self.check_at <= now() {
+            self.planner.request(Cause::Check, now());
+        }
+        if self.planner.is_due(now()) {
+            self.pass();
+        }
+        self.get_ready();
+        self.hear_cluster()?;
+        self.beat();
+        self.hear_control()?;
+        self.hear_init()
+    }
+
+    fn wait(&self) -> Result<(), WorkerError> {
+        let deadlines = [
+            Some(self.check_at),
+            Some(self.beat_at),
+            self.planner.due_at(),
+            self.readiness.deadline(),
+        ];
+        let wake_at = deadlines.into_iter().flatten().min();
+        let wake_at_us = wake_at.map(|at| u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
+        let mut fds = [
+            readable(self.events.as_fd()),
+            readable(self.wires.lifeline.as_fd()),
+            readable(self.wires.cluster.as_fd()),
+            readable(self.wires.control.as_fd()),
+            readable(self.wires.health.as_fd()),
+        ];
+        sys::poll::until(&mut fds, wake_at_us)
+            .map_err(|error| WorkerError::failed("waiting for events", error))?;
+        Ok(())
+    }
+
+    fn pass(&mut self) {
+        let health = self.verdicts.health();
+        self.planner
+            .pass(&mut self.kernel, &self.config, health, now());
+        self.check_at = now().saturating_add(CHECK_INTERVAL);
+    }
+
+    fn get_ready(&mut self) {
+        if self.readiness.is_ready() {
+            return;
+        }
+        let complete = self.planner.is_complete();
+        let first_round_done = self.verdicts.first_round_done();
+        self.readiness.advance(now(), complete, first_round_done);
+        if !self.readiness.is_ready() {
+            return;
+        }
+        match (complete, first_round_done) {
+            (true, true) => log::info!("ready: the kernel holds the plan"),
+            (true, false) => log::info!("ready, though not all servers have been heard of yet"),
+            (false, _) => log::warn!("ready, though the kernel does not hold the whole plan"),
+        }
+    }
+
+    fn hear_health(&mut self) -> Result<(), WorkerError> {
+        while let Some(message) = self
+            .wires
+            .health
+            .receive()
+            .map_err(|error| WorkerError::failed("listening to health", error))?
+        {
+            let HealthToDataplane::Verdict {
+                service,
+                server,
+                up,
+            } = message;
+            if self.verdicts.note(service.into(), server.into(), up) {
+                self.planner.request(Cause::Health, now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Any word from the cluster worker, which speaks when it starts, is answered with all it needs.
+    fn hear_cluster(&mut self) -> Result<(), WorkerError> {
+        while let Some(ClusterToDataplane::Role { .. }) = self
+            .wires
+            .cluster
+            .receive()
+            .map_err(|error| WorkerError::failed("listening to cluster", error))?
+        {
+            self.beat_at = now();
+        }
+        Ok(())
+    }
+
+    /// While it is not ready nothing is said to the cluster worker, which after a restart of this one goes
+    /// by what it heard last: the kernel still holds the plan.
+    fn beat(&mut self) {
+        let ready = self.readiness.is_ready();
+        if self.beat_at > now() && ready == self.told_ready {
+            return;
+        }
+        if ready {
+            let state = DataplaneToCluster::State { ready };
+            let _ = self.wires.cluster.send(&state);
+            self.told_ready = true;
+        }
+        let _ = self.wires.lifeline.send(&FromWorker::Alive);
+        self.beat_at = now().saturating_add(BEAT);
+    }
+
+    fn hear_control(&mut self) -> Result<(), WorkerError> {
+        while let Some(question) = self
+            .wires
+            .control
+            .receive()
+            .map_err(|error| WorkerError::failed("listening to control", error))?
+        {
+            let held = self.kernel.services().map_err(|error| error.to_string());
+            let page = held.map(|held| {
+                let all = listing::all(&self.config, &held, &self.verdicts);
+                listing::page(all, question.from)
+            });
+            let request = question.request;
+            let _ = self
+                .wires
+                .control
+                .send(&DataplaneToControl { request, page });
+        }
+        Ok(())
+    }
+
+    fn hear_init(&mut self) -> Result<bool, WorkerError> {
+        while let Some(message) = self
+            .wires
+            .lifeline
+            .receive()
+            .map_err(|error| WorkerError::failed("listening to init", error))?
+        {
+            if message == ToWorker::Stop {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }

@@ -1,8 +1,199 @@
-//! The health worker.
+//! The health worker: checks every real server, on both boxes at all times, in one poll loop. It reads what
+//! strangers send, so it runs unprivileged behind seccomp; it changes nothing and only tells the dataplane
+//! what it thinks (see `HealthToDataplane`).
 
+mod http;
+mod judge;
+mod probe;
+mod rhythm;
+mod target;
+
+use crate::ipc::{
+    Channel, DataplaneToHealth, FromWorker, HealthToDataplane, SendError, ToWorker, Wire,
+};
 use crate::worker::{WorkerContext, WorkerError};
+use core::time::Duration;
+use std::os::fd::AsFd;
+use sys::poll::PollFd;
+use target::Target;
+
+/// Checks on their way at once, below the descriptors a process may open (1024); what is due beyond it
+/// waits for one to end, which the timeouts bound.
+const IN_FLIGHT_MAX: usize = 900;
+
+/// Longest turn when nothing is due.
+const TURN_MAX: Duration = Duration::from_secs(1);
+
+/// Longest turn while a verdict waits for room on the wire.
+const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 /// Runs until PID 1 says stop or a failure that only a restart can mend.
-pub fn run(_context: WorkerContext) -> Result<(), WorkerError> {
+pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
+    let dataplane = context.wire(Wire::HealthDataplane)?;
+    confine()?;
+    let targets = target::targets(&context.config, now());
+    log::info!("checking {} servers", targets.len());
+    let mut worker = Worker {
+        targets,
+        lifeline: context.lifeline,
+        dataplane,
+    };
+    while worker.turn()? {}
     Ok(())
+}
+
+/// Gives up all that this worker will not need: from here on it reads what strangers send.
+fn confine() -> Result<(), WorkerError> {
+    sys::sandbox::keep(&[]).map_err(|error| WorkerError::failed("entering the sandbox", error))?;
+    if let Err(error) = sys::sandbox::confine(sys::sandbox::HEALTH) {
+        log::error!("{error}: checks run without it; boot a kernel with CONFIG_SECCOMP_FILTER");
+    }
+    Ok(())
+}
+
+/// Monotonic time.
+fn now() -> Duration {
+    Duration::from_micros(sys::clock::monotonic_us())
+}
+
+struct Worker {
+    targets: Vec<Target>,
+    lifeline: Channel<FromWorker, ToWorker>,
+    dataplane: Channel<HealthToDataplane, DataplaneToHealth>,
+}
+
+impl Worker {
+    /// One turn of the loop; `false` once PID 1 said stop.
+    fn turn(&mut self) -> Result<bool, WorkerError> {
+        let ready = self.wait()?;
+        for position in ready {
+            if let Some(target) = self.targets.get_mut(position)
+                && let Some(outcome) = target.advance()
+            {
+                target.conclude(&outcome);
+            }
+        }
+        self.expire();
+        self.hear_dataplane()?;
+        self.begin_due();
+        self.tell();
+        self.hear_init()
+    }
+
+    /// Waits for the first thing to do. Returns the positions of targets whose sockets are ready.
+    fn wait(&self) -> Result<Vec<usize>, WorkerError> {
+        let deadline_us = u64::try_from(self.wake_at().as_micros()).unwrap_or(u64::MAX);
+        let probes = self.targets.iter().enumerate();
+        let probes = probes.filter_map(|(position, target)| {
+            let (probe, _) = target.probe.as_ref()?;
+            let fd = probe.as_fd();
+            let event = if probe.waits_to_write() {
+                sys::poll::writable(fd)
+            } else {
+                sys::poll::readable(fd)
+            };
+            Some((position, event))
+        });
+        let (positions, mut events): (Vec<usize>, Vec<PollFd<'_>>) = probes.unzip();
+        events.push(sys::poll::readable(self.lifeline.as_fd()));
+        events.push(sys::poll::readable(self.dataplane.as_fd()));
+        sys::poll::until(&mut events, Some(deadline_us))
+            .map_err(|error| WorkerError::failed("waiting for servers", error))?;
+        let ready = positions.into_iter().zip(&events);
+        Ok(ready
+            .filter(|(_, event)| sys::poll::is_ready(event))
+            .map(|(position, _)| position)
+            .collect())
+    }
+
+    fn wake_at(&self) -> Duration {
+        let full = self.in_flight() >= IN_FLIGHT_MAX;
+        let due = self
+            .targets
+            .iter()
+            .filter_map(|target| match &target.probe {
+                Some((_, deadline)) => Some(*deadline),
+                None => (!full).then_some(target.next_at),
+            });
+        let waits_for_room = self.targets.iter().any(|target| target.unsent);
+        let turn_max = if waits_for_room { TELL_AGAIN } else { TURN_MAX };
+        due.min()
+            .unwrap_or(Duration::MAX)
+            .min(now().saturating_add(turn_max))
+    }
+
+    fn in_flight(&self) -> usize {
+        let under_way = self.targets.iter().filter(|target| target.probe.is_some());
+        under_way.count()
+    }
+
+    fn expire(&mut self) {
+        let now = now();
+        for target in &mut self.targets {
+            if let Some(outcome) = target.expired(now) {
+                target.conclude(&outcome);
+            }
+        }
+    }
+
+    fn begin_due(&mut self) {
+        let room = IN_FLIGHT_MAX.saturating_sub(self.in_flight());
+        let now = now();
+        let targets = self.targets.iter_mut();
+        let mut due: Vec<_> = targets
+            .filter(|target| target.probe.is_none() && target.next_at <= now)
+            .collect();
+        // Who waits longest goes first, so that a lack of room starves nobody.
+        due.sort_by_key(|target| target.next_at);
+        for target in due.into_iter().take(room) {
+            if let Some(outcome) = target.begin(now) {
+                target.conclude(&outcome);
+            }
+        }
+    }
+
+    fn hear_dataplane(&mut self) -> Result<(), WorkerError> {
+        while let Some(DataplaneToHealth::Repeat) = self
+            .dataplane
+            .receive()
+            .map_err(|error| WorkerError::failed("listening to dataplane", error))?
+        {
+            let now = now();
+            for target in &mut self.targets {
+                target.repeat(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what has not been sent; what finds no room waits for the next turn.
+    fn tell(&mut self) {
+        for target in self.targets.iter_mut().filter(|target| target.unsent) {
+            let Some(up) = target.verdict() else {
+                continue;
+            };
+            let message = HealthToDataplane::Verdict {
+                service: target.service,
+                server: target.server,
+                up,
+            };
+            match self.dataplane.send(&message) {
+                Ok(()) => target.unsent = false,
+                Err(SendError::Full | SendError::TooLong | SendError::Closed(_)) => return,
+            }
+        }
+    }
+
+    fn hear_init(&mut self) -> Result<bool, WorkerError> {
+        while let Some(message) = self
+            .lifeline
+            .receive()
+            .map_err(|error| WorkerError::failed("listening to init", error))?
+        {
+            if message == ToWorker::Stop {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }

@@ -1,0 +1,93 @@
+//! When announcements go out: at once, and again at growing distances, because a switch that just moved a
+//! port or a neighbour that was busy may miss the first. Repeats are due times in the worker's loop; nothing
+//! here sleeps.
+
+use core::time::Duration;
+
+/// Distances from the burst's start.
+const SCHEDULE_MS: [u64; 6] = [0, 50, 200, 1000, 2500, 5000];
+
+/// A burst of announcements, under way or over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Burst {
+    started: Duration,
+    /// How many went out; past the schedule's end it is over.
+    sent: Option<usize>,
+}
+
+impl Burst {
+    /// Begins anew, whatever was under way.
+    pub fn start(&mut self, now: Duration) {
+        *self = Burst {
+            started: now,
+            sent: Some(0),
+        };
+    }
+
+    /// Ends it: the addresses are no longer ours to announce.
+    pub fn stop(&mut self) {
+        self.sent = None;
+    }
+
+    /// When the next announcement is due; `None`: never.
+    pub fn next_at(&self) -> Option<Duration> {
+        let distance_ms = SCHEDULE_MS.get(self.sent?)?;
+        Some(
+            self.started
+                .saturating_add(Duration::from_millis(*distance_ms)),
+        )
+    }
+
+    /// Whether an announcement is due now; it counts as sent. Repeats that were slept through are made up
+    /// for by this one.
+    pub fn take_due(&mut self, now: Duration) -> bool {
+        let mut due = false;
+        while self.next_at().is_some_and(|at| at <= now) {
+            self.sent = self.sent.map(|sent| sent.saturating_add(1));
+            due = true;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    #[test]
+    fn a_burst_follows_its_schedule_and_ends() {
+        let mut burst = Burst::default();
+        assert_eq!(burst.next_at(), None);
+        burst.start(ms(100));
+        let mut sent_ms = Vec::new();
+        while let Some(at) = burst.next_at() {
+            assert!(burst.take_due(at));
+            assert!(!burst.take_due(at));
+            sent_ms.push(at.as_millis());
+        }
+        assert_eq!(sent_ms, [100, 150, 300, 1100, 2600, 5100]);
+    }
+
+    #[test]
+    fn a_late_loop_sends_once_for_all_it_missed() {
+        let mut burst = Burst::default();
+        burst.start(ms(0));
+        assert!(burst.take_due(ms(700)));
+        assert_eq!(burst.next_at(), Some(ms(1000)));
+        burst.stop();
+        assert!(!burst.take_due(ms(9000)));
+    }
+
+    #[test]
+    fn a_new_start_begins_from_the_front() {
+        let mut burst = Burst::default();
+        burst.start(ms(0));
+        burst.take_due(ms(1000));
+        burst.start(ms(1000));
+        assert_eq!(burst.next_at(), Some(ms(1000)));
+    }
+}

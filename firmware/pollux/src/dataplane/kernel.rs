@@ -1,0 +1,177 @@
+//! The kernel as the dataplane knows it: observed as one `State`, changed step by step. It translates and
+//! asks; it decides nothing.
+
+use super::listing::Held;
+use netlink::ipvs::{self, Family};
+use plan::kernel::{Device, State, Step};
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use sys::netlink::{Error, Netlink, Notifications, Protocol, Received};
+
+const SYSCTLS: &str = "/proc/sys";
+
+/// Sockets to the kernel.
+pub struct Kernel {
+    route: Netlink,
+    generic: Netlink,
+    /// `None` while the kernel has no IPVS.
+    ipvs: Option<Family>,
+}
+
+impl Kernel {
+    /// Opens the sockets and looks for IPVS.
+    pub fn open() -> Result<Self, Error> {
+        let mut kernel = Kernel {
+            route: Netlink::open(Protocol::Route)?,
+            generic: Netlink::open(Protocol::Generic)?,
+            ipvs: None,
+        };
+        kernel.has_ipvs();
+        Ok(kernel)
+    }
+
+    /// Whether there is IPVS; looked for again while there is none.
+    pub fn has_ipvs(&mut self) -> bool {
+        if self.ipvs.is_none() {
+            let request = ipvs::resolve().map_err(Error::from);
+            let found = request.and_then(|request| self.generic.get(&request, ipvs::decode_family));
+            self.ipvs = found.ok();
+        }
+        self.ipvs.is_some()
+    }
+
+    /// All network devices.
+    pub fn devices(&mut self) -> Result<Vec<Device>, Error> {
+        self.route
+            .dump(&netlink::link::dump()?, netlink::link::decode)
+    }
+
+    /// What the kernel holds of all that plans are made about; of the settings, those in `sysctls`.
+    pub fn observe(
+        &mut self,
+        devices: &[Device],
+        sysctls: &[(String, String)],
+    ) -> Result<State, Error> {
+        let mut routes = self
+            .route
+            .dump(&netlink::route::dump_v4()?, netlink::route::decode)?;
+        routes.extend(
+            self.route
+                .dump(&netlink::route::dump_v6()?, netlink::route::decode)?,
+        );
+        let held = self.services()?;
+        let sysctls = sysctls.iter().filter_map(|(path, _)| {
+            let value = fs::read_to_string(Path::new(SYSCTLS).join(path)).ok()?;
+            Some((path.clone(), value.trim_end().into()))
+        });
+        Ok(State {
+            devices: devices.to_vec(),
+            addresses: self
+                .route
+                .dump(&netlink::address::dump()?, netlink::address::decode)?,
+            virtual_addresses: Vec::new(),
+            routes,
+            services: held.into_iter().map(|held| held.service).collect(),
+            sysctls: sysctls.collect(),
+        })
+    }
+
+    /// The services with their servers and counters; none where there is no IPVS.
+    pub fn services(&mut self) -> Result<Vec<Held>, Error> {
+        let Some(family) = self.ipvs else {
+            return Ok(Vec::new());
+        };
+        let decode = |message: &netlink::Message<'_>| family.decode_service(message);
+        let services = self.generic.dump(&family.dump_services()?, decode)?;
+        let mut all = Vec::with_capacity(services.len());
+        for mut service in services {
+            let request = family.dump_destinations(&service.key)?;
+            let decode = |message: &netlink::Message<'_>| family.decode_destination(message);
+            let mut servers = self.generic.dump(&request, decode)?;
+            servers.sort_by_key(|(destination, _)| destination.endpoint);
+            let (destinations, counters) = servers.into_iter().unzip();
+            service.destinations = destinations;
+            all.push(Held { service, counters });
+        }
+        Ok(all)
+    }
+
+    /// Carries out one step.
+    pub fn apply(&mut self, step: &Step) -> Result<(), Error> {
+        match step {
+            Step::SetSysctl { path, value } => write_sysctl(path, value),
+            Step::SetLink { index, mtu_bytes } => self
+                .route
+                .execute(&netlink::link::set_up(*index, *mtu_bytes)?),
+            Step::AddAddress(address) => self.route.execute(&netlink::address::add(address)?),
+            Step::DeleteAddress(address) => self.route.execute(&netlink::address::delete(address)?),
+            Step::AddRoute(route) => self.route.execute(&netlink::route::add(route)?),
+            Step::DeleteRoute(route) => self.route.execute(&netlink::route::delete(route)?),
+            Step::AddService(_)
+            | Step::EditService(_)
+            | Step::DeleteService(_)
+            | Step::AddDestination(..)
+            | Step::EditDestination(..)
+            | Step::DeleteDestination(..) => self.apply_to_ipvs(step),
+        }
+    }
+
+    fn apply_to_ipvs(&mut self, step: &Step) -> Result<(), Error> {
+        let Some(family) = self.ipvs else {
+            return Ok(());
+        };
+        let request = match step {
+            Step::AddService(service) => family.add_service(service),
+            Step::EditService(service) => family.edit_service(service),
+            Step::DeleteService(key) => family.delete_service(key),
+            Step::AddDestination(key, server) => family.add_destination(key, server),
+            Step::EditDestination(key, server) => family.edit_destination(key, server),
+            Step::DeleteDestination(key, server) => family.delete_destination(key, server),
+            Step::SetSysctl { .. }
+            | Step::SetLink { .. }
+            | Step::AddAddress(_)
+            | Step::DeleteAddress(_)
+            | Step::AddRoute(_)
+            | Step::DeleteRoute(_) => return Ok(()),
+        };
+        self.generic.execute(&request?)
+    }
+}
+
+fn write_sysctl(path: &str, value: &str) -> Result<(), Error> {
+    let path = Path::new(SYSCTLS).join(path);
+    fs::write(&path, value).map_err(|error| {
+        let errno = error.raw_os_error().unwrap_or(0);
+        sys::Error::new("writing", errno).on(path.display()).into()
+    })
+}
+
+/// Tells that something in the kernel changed.
+pub struct Events {
+    notifications: Notifications,
+}
+
+impl Events {
+    /// Listens from now on.
+    pub fn open() -> Result<Self, Error> {
+        let notifications = Notifications::open(Protocol::Route, &netlink::event::GROUPS)?;
+        Ok(Events { notifications })
+    }
+
+    /// Takes all that waits. Returns whether anything changed; what exactly, a look at the kernel tells.
+    pub fn drain(&mut self) -> bool {
+        let mut changed = false;
+        let received = self
+            .notifications
+            .receive(netlink::event::decode, |_| changed = true);
+        // Where events were lost something has changed for sure.
+        changed || received != Ok(Received::All)
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.notifications.as_fd()
+    }
+}

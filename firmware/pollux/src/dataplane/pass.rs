@@ -1,0 +1,239 @@
+//! One pass: observe the kernel, plan, carry out what differs, and say what was done and why. It decides
+//! when the next one is due; what belongs in the kernel is plan's decision alone.
+
+use super::failing::{Failed, Failing};
+use super::kernel::Kernel;
+use super::words;
+use core::time::Duration;
+use plan::Health;
+use plan::config::{Config, Device as Identity};
+use plan::kernel::{Device, State, Step};
+
+/// Events come in swarms (a device brings addresses and routes); one pass serves them all.
+const EVENT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Loopback has index 1 in every network namespace (LOOPBACK_IFINDEX).
+const LOOPBACK: u32 = 1;
+
+/// What a kernel without IPVS has no settings for.
+const IPVS_SYSCTLS: &str = "net/ipv4/vs/";
+
+/// Why a pass is wanted, the ones that explain more first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The worker has started.
+    Start,
+    /// A verdict changed.
+    Health,
+    /// The kernel says that something changed.
+    Event,
+    /// Something failed the last time.
+    Retry,
+    /// It is time to look for drift.
+    Check,
+}
+
+/// Makes passes.
+pub struct Planner {
+    node: usize,
+    wanted: Option<(Cause, Duration)>,
+    failing: Failing,
+    /// Which of `Config::interfaces` have no device; `None` before the first pass.
+    missing: Option<Vec<usize>>,
+    said_no_ipvs: bool,
+}
+
+impl Planner {
+    /// The first pass is due at once.
+    pub fn new(node: usize, now: Duration) -> Self {
+        Planner {
+            node,
+            wanted: Some((Cause::Start, now)),
+            failing: Failing::new(),
+            missing: None,
+            said_no_ipvs: false,
+        }
+    }
+
+    /// Asks for a pass; requests that wait are served by one.
+    pub fn request(&mut self, cause: Cause, now: Duration) {
+        let at = match cause {
+            Cause::Event => now.saturating_add(EVENT_PAUSE),
+            Cause::Start | Cause::Health | Cause::Retry | Cause::Check => now,
+        };
+        self.want(cause, at);
+    }
+
+    fn want(&mut self, cause: Cause, at: Duration) {
+        self.wanted = Some(match self.wanted {
+            Some((other, earlier)) => (other.min(cause), earlier.min(at)),
+            None => (cause, at),
+        });
+    }
+
+    /// When the next pass is due; `None`: nothing asks for one.
+    pub fn due_at(&self) -> Option<Duration> {
+        self.wanted.map(|(_, at)| at)
+    }
+
+    /// A pass is due now.
+    pub fn is_due(&self, now: Duration) -> bool {
+        self.due_at().is_some_and(|at| at <= now)
+    }
+
+    /// All devices are there and nothing failed in the last pass.
+    pub fn is_complete(&self) -> bool {
+        !self.failing.any() && self.missing.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// Makes one.
+    pub fn pass(&mut self, kernel: &mut Kernel, config: &Config, health: &Health, now: Duration) {
+        let cause = self.wanted.take().map_or(Cause::Check, |(cause, _)| cause);
+        let failed = match self.steps(kernel, config, health) {
+            Ok(plan) => self.carry_out(kernel, &plan, cause, now),
+            Err(error) => vec![Failed {
+                step: "read what the kernel holds".into(),
+                reason: error.to_string(),
+            }],
+        };
+        let news = self.failing.update(failed);
+        for Failed { step, reason } in &news.begun {
+            log::warn!("failed and will be tried again: {step}: {reason}");
+        }
+        for step in &news.over {
+            log::info!("fails no longer: {step}");
+        }
+        if let Some(after) = news.retry_after {
+            self.want(Cause::Retry, now.saturating_add(after));
+        }
+    }
+
+    fn steps(
+        &mut self,
+        kernel: &mut Kernel,
+        config: &Config,
+        health: &Health,
+    ) -> Result<Plan, sys::netlink::Error> {
+        let devices = kernel.devices()?;
+        let appeared = self.note_missing(config, &devices);
+        let mut desired = plan::desired(config, self.node, &devices, health);
+        self.do_without_ipvs(kernel.has_ipvs(), &mut desired);
+        let observed = kernel.observe(&devices, &desired.sysctls)?;
+        let mut steps = plan::diff(&desired, &observed);
+        if devices
+            .iter()
+            .any(|device| device.index == LOOPBACK && !device.up)
+        {
+            let (index, mtu_bytes) = (LOOPBACK, None);
+            steps.push(Step::SetLink { index, mtu_bytes });
+        }
+        Ok(Plan {
+            steps,
+            devices,
+            appeared,
+        })
+    }
+
+    /// Carries out the steps and returns those that failed.
+    fn carry_out(
+        &self,
+        kernel: &mut Kernel,
+        plan: &Plan,
+        cause: Cause,
+        started: Duration,
+    ) -> Vec<Failed> {
+        let mut failed = Vec::new();
+        let mut done: usize = 0;
+        for step in &plan.steps {
+            let words = words::of(step, &plan.devices);
+            match kernel.apply(step) {
+                Ok(()) => {
+                    done += 1;
+                    say(&words, cause, plan.appeared);
+                }
+                Err(error) => failed.push(Failed {
+                    step: words,
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        if cause == Cause::Start {
+            let took_ms = super::now().saturating_sub(started).as_millis();
+            log::info!("kernel set up: {done} steps in {took_ms} ms");
+        }
+        failed
+    }
+
+    /// Says which interfaces lack their device, once each. Returns whether one appeared.
+    fn note_missing(&mut self, config: &Config, devices: &[Device]) -> bool {
+        let has_device =
+            |interface: usize| plan::device_of(config, self.node, interface, devices).is_some();
+        let attached = attached(config, self.node);
+        let missing: Vec<_> = attached
+            .clone()
+            .map(|(interface, _)| interface)
+            .filter(|&interface| !has_device(interface))
+            .collect();
+        let before = self.missing.replace(missing.clone()).unwrap_or_default();
+        let mut appeared = false;
+        for (interface, identity) in attached {
+            let name = config.interfaces.get(interface);
+            let name = name.map_or("?", |interface| interface.name.as_str());
+            match (before.contains(&interface), missing.contains(&interface)) {
+                (false, true) => log::warn!(
+                    "interface {name}: no device {identity}; it is set up when it appears"
+                ),
+                (true, false) => {
+                    appeared = true;
+                    log::info!("interface {name}: device {identity} is here");
+                }
+                (true, true) | (false, false) => {}
+            }
+        }
+        appeared
+    }
+
+    fn do_without_ipvs(&mut self, has_ipvs: bool, desired: &mut State) {
+        if has_ipvs {
+            self.said_no_ipvs = false;
+            return;
+        }
+        let services = core::mem::take(&mut desired.services);
+        desired
+            .sysctls
+            .retain(|(path, _)| !path.starts_with(IPVS_SYSCTLS));
+        if !self.said_no_ipvs && !services.is_empty() {
+            let count = services.len();
+            log::error!(
+                "this kernel has no IPVS: {count} services are not balanced; boot a kernel with CONFIG_IP_VS"
+            );
+            self.said_no_ipvs = true;
+        }
+    }
+}
+
+struct Plan {
+    steps: Vec<Step>,
+    devices: Vec<Device>,
+    /// A device that was missing is there.
+    appeared: bool,
+}
+
+fn attached(config: &Config, node: usize) -> impl Iterator<Item = (usize, &Identity)> + Clone {
+    let interfaces = config.interfaces.iter().enumerate();
+    interfaces.filter_map(move |(position, interface)| {
+        let attachment = interface.on.get(node)?.as_ref()?;
+        Some((position, &attachment.device))
+    })
+}
+
+/// What was expected is news; what was not is drift.
+fn say(words: &str, cause: Cause, appeared: bool) {
+    match cause {
+        Cause::Start => log::debug!("set up: {words}"),
+        Cause::Health => log::info!("health: {words}"),
+        Cause::Event | Cause::Check if appeared => log::info!("set up: {words}"),
+        Cause::Event | Cause::Check => log::warn!("repaired: {words}"),
+        Cause::Retry => log::info!("tried again: {words}"),
+    }
+}
