@@ -6,7 +6,7 @@
 pub mod channel;
 pub mod control;
 
-pub use channel::{Channel, Counters, MESSAGE_BYTES_MAX, ReceiveError, SendError};
+pub use channel::{Channel, SendError};
 use control::{ClusterStatus, LogLine, ServicePage, WorkerStatus};
 use core::fmt;
 use core::str::FromStr;
@@ -162,6 +162,8 @@ pub enum Ask {
         /// First sequence number wanted; older lines that are gone are passed over.
         from: u64,
     },
+    /// Kill the worker of this name; it starts again.
+    Restart(String),
     /// Resign, stop, reboot. Answered with `Answer::Done` once it has begun.
     Reboot,
     /// Resign, stop, power off. Answered with `Answer::Done` once it has begun.
@@ -201,6 +203,8 @@ pub enum Answer {
     },
     /// The command has begun.
     Done,
+    /// It was not done: why, and what to do instead.
+    Refused(String),
 }
 
 /// Cluster to dataplane. Dropped when full: the dataplane asks nothing of it but its log.

@@ -1,7 +1,7 @@
 //! The operator's commands: one table that parsing, completion and `help` all read.
 
 /// What a line asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Role, links, peer, addresses, transitions, workers.
     Status,
@@ -18,6 +18,11 @@ pub enum Command {
     Standby,
     /// Become active.
     Takeover,
+    /// Kill a worker, so that it starts again.
+    Restart {
+        /// `health`, `console ttyS0`.
+        worker: String,
+    },
     /// Resign and restart the box.
     Reboot,
     /// Resign and switch the box off.
@@ -61,7 +66,7 @@ const fn entry(
     }
 }
 
-const TABLE: [Entry; 10] = [
+static TABLE: [Entry; 11] = [
     entry(
         "status",
         "status",
@@ -99,6 +104,14 @@ const TABLE: [Entry; 10] = [
         Command::Takeover,
     ),
     entry(
+        "restart",
+        "restart WORKER",
+        "kill a worker of this box; it starts again",
+        Command::Restart {
+            worker: String::new(),
+        },
+    ),
+    entry(
         "reboot",
         "reboot",
         "hand over, then restart this box",
@@ -128,12 +141,17 @@ pub fn parse(line: &str) -> Option<Result<Command, ParseError>> {
         Err(error) => return Some(Err(error)),
     };
     let usage = ParseError::Usage(entry.usage);
-    Some(match (entry.command, words.next(), words.next()) {
-        (command, None, _) => Ok(command),
-        (Command::Log { .. }, Some(lines), None) => match lines.parse() {
+    let rest: Vec<&str> = words.collect();
+    Some(match (&entry.command, rest.as_slice()) {
+        (Command::Restart { .. }, []) => Err(usage),
+        (Command::Restart { .. }, words) => Ok(Command::Restart {
+            worker: words.join(" "),
+        }),
+        (Command::Log { .. }, [lines]) => match lines.parse() {
             Ok(lines) => Ok(Command::Log { lines }),
             Err(_) => Err(usage),
         },
+        (command, []) => Ok(command.clone()),
         _ => Err(usage),
     })
 }
@@ -145,7 +163,12 @@ fn find(name: &str) -> Result<&'static Entry, ParseError> {
     }
     match (alike().next(), alike().count()) {
         // Switching off a router is typed in full.
-        (Some(entry), 1) if !matches!(entry.command, Command::Reboot | Command::PowerOff) => {
+        (Some(entry), 1)
+            if !matches!(
+                entry.command,
+                Command::Reboot | Command::PowerOff | Command::Restart { .. }
+            ) =>
+        {
             Ok(entry)
         }
         _ => Err(ParseError::Unknown(
@@ -202,6 +225,11 @@ mod tests {
         assert_eq!(parse("  "), None);
         assert_eq!(parse("status"), Some(Ok(Command::Status)));
         assert_eq!(parse(" log  7 "), Some(Ok(Command::Log { lines: 7 })));
+        let worker = "console tty1".into();
+        assert_eq!(
+            parse("restart console tty1"),
+            Some(Ok(Command::Restart { worker }))
+        );
         assert_eq!(parse("log x"), Some(Err(ParseError::Usage("log [LINES]"))));
         assert_eq!(parse("status now"), Some(Err(ParseError::Usage("status"))));
     }
@@ -213,7 +241,10 @@ mod tests {
             parse("sta"),
             Some(Err(ParseError::Unknown(vec!["status", "standby"])))
         );
-        assert_eq!(parse("re"), Some(Err(ParseError::Unknown(vec!["reboot"]))));
+        assert_eq!(
+            parse("re"),
+            Some(Err(ParseError::Unknown(vec!["restart", "reboot"])))
+        );
         assert_eq!(parse("x"), Some(Err(ParseError::Unknown(vec![]))));
     }
 

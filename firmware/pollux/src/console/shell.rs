@@ -96,7 +96,7 @@ impl Shell {
         if shown || waiting {
             let above = if shown { "\n" } else { "" };
             self.print(above);
-            self.print("the control worker is gone; PID 1 starts it again\n");
+            self.print("the control worker is gone; the prompt comes back with it\n");
         }
         self.state = State::Connecting;
         self.request = None;
@@ -314,6 +314,7 @@ impl Shell {
             }
             Command::Standby => self.run(Running::One, Request::Standby),
             Command::Takeover => self.run(Running::One, Request::Takeover),
+            Command::Restart { worker } => self.run(Running::One, Request::Restart(worker)),
             Command::Reboot => self.run(Running::One, Request::Reboot),
             Command::PowerOff => self.run(Running::One, Request::PowerOff),
             Command::Help => self.print(&view::help()),
@@ -362,4 +363,5 @@ impl Shell {
 
 #[cfg(test)]
 #[path = "shell_tests.rs"]
+#[allow(clippy::panic)]
 mod tests;

@@ -160,7 +160,10 @@ fn sysctl_part(sysctls: &[(String, String)], out: &mut String) {
 }
 
 fn worker_part(workers: &[WorkerStatus], out: &mut String) {
-    let mut table = Table::new(1, &["worker", "pid", "state", "restarts", "last end"]);
+    let mut table = Table::new(
+        1,
+        &["worker", "pid", "state", "restarts", "dropped", "last end"],
+    );
     for worker in workers {
         let state = if worker.pid.is_some() { "up" } else { "down" };
         table.row([
@@ -168,6 +171,7 @@ fn worker_part(workers: &[WorkerStatus], out: &mut String) {
             worker.pid.map_or("-".into(), |pid| pid.to_string()),
             format!("{state} {}", span(worker.since_ms)),
             worker.restarts.to_string(),
+            worker.dropped.to_string(),
             worker.last_end.clone().unwrap_or_default(),
         ]);
     }

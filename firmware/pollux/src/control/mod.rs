@@ -8,8 +8,8 @@ mod session;
 
 use crate::ipc::control::{CONTROL_PATH, Hello, Request, Response};
 use crate::ipc::{
-    Channel, ClusterToControl, ControlToCluster, ControlToDataplane, DataplaneToControl,
-    FromWorker, ToWorker, Wire,
+    Ask, Channel, ClusterRequest, ClusterToControl, ControlToCluster, ControlToDataplane,
+    DataplaneToControl, FromWorker, ToWorker, Wire,
 };
 use crate::wait::wait;
 use crate::worker::{WorkerContext, WorkerError};
@@ -121,18 +121,20 @@ impl Control {
             match message {
                 ToWorker::Stop => return false,
                 ToWorker::Answer(request, answer) => {
-                    self.reply(request, |session, facts| session.from_init(answer, facts));
+                    self.reply(request, |session, facts| {
+                        session.init_answered(answer, facts)
+                    });
                 }
                 ToWorker::Resign | ToWorker::LogLine(_) => {}
             }
         }
         while let Ok(Some(ClusterToControl { request, answer })) = self.cluster.receive() {
             self.reply(request, |session, facts| {
-                session.from_cluster(answer, facts)
+                session.cluster_answered(answer, facts)
             });
         }
         while let Ok(Some(DataplaneToControl { request, page })) = self.dataplane.receive() {
-            self.reply(request, |session, _| Some(session.from_dataplane(page)));
+            self.reply(request, |session, _| Some(session.dataplane_answered(page)));
         }
         true
     }
@@ -192,26 +194,31 @@ impl Control {
         }
     }
 
-    /// Sends a step on its way. Where there is no room the request runs into its deadline.
+    /// Sends a step on its way. Where there is no room the request runs into its deadline, which says
+    /// who did not answer: so the outcomes of sending are not looked at.
     fn take(&mut self, index: usize, request: u32, step: Step) {
-        use crate::ipc::{Ask, ClusterRequest};
         match step {
+            Step::Delay => {}
             Step::Reply(response) => {
                 if let Some(client) = self.clients.get_mut(index) {
                     client.send(&response);
                 }
             }
-            Step::AskInit(ask) => drop(self.lifeline.send(&FromWorker::Ask(request, ask))),
-            Step::AskCluster(what) => drop(self.cluster.send(&ControlToCluster { request, what })),
+            Step::AskInit(ask) => {
+                let _ = self.lifeline.send(&FromWorker::Ask(request, ask));
+            }
+            Step::AskCluster(what) => {
+                let _ = self.cluster.send(&ControlToCluster { request, what });
+            }
             Step::AskDataplane(from) => {
-                drop(self.dataplane.send(&ControlToDataplane { request, from }))
+                let _ = self.dataplane.send(&ControlToDataplane { request, from });
             }
             Step::AskStatus => {
                 let what = ClusterRequest::Status;
-                drop(self.cluster.send(&ControlToCluster { request, what }));
-                drop(self.lifeline.send(&FromWorker::Ask(request, Ask::Workers)));
+                let _ = self.cluster.send(&ControlToCluster { request, what });
+                let ask = FromWorker::Ask(request, Ask::Workers);
+                let _ = self.lifeline.send(&ask);
             }
-            Step::Delay => {}
         }
     }
 }

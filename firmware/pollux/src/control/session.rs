@@ -49,7 +49,7 @@ enum What {
     WrongPassword,
     One(&'static str),
     Status {
-        cluster: Option<Result<ClusterStatus, String>>,
+        cluster: Option<Box<ClusterStatus>>,
         workers: Option<(Vec<WorkerStatus>, Option<String>)>,
     },
 }
@@ -136,15 +136,17 @@ impl Session {
             Request::Config { from } => Step::Reply(config_page(&facts.config, from)),
             Request::Standby => Step::AskCluster(ClusterRequest::Standby),
             Request::Takeover => Step::AskCluster(ClusterRequest::Takeover),
+            Request::Restart(name) => Step::AskInit(Ask::Restart(name)),
             Request::Reboot => Step::AskInit(Ask::Reboot),
             Request::PowerOff => Step::AskInit(Ask::PowerOff),
         }
     }
 
     /// PID 1 has answered the request under way; the response, if complete.
-    pub fn from_init(&mut self, answer: Answer, facts: &Facts) -> Option<Response> {
+    pub fn init_answered(&mut self, answer: Answer, facts: &Facts) -> Option<Response> {
         let response = match answer {
             Answer::Done => Response::Accepted,
+            Answer::Refused(why) => Response::Failed(why),
             Answer::Log { lines, end } => Response::Log { lines, end },
             Answer::Workers {
                 workers: list,
@@ -165,7 +167,7 @@ impl Session {
     }
 
     /// The cluster worker has; the response, if complete.
-    pub fn from_cluster(&mut self, answer: ClusterAnswer, facts: &Facts) -> Option<Response> {
+    pub fn cluster_answered(&mut self, answer: ClusterAnswer, facts: &Facts) -> Option<Response> {
         let response = match answer {
             ClusterAnswer::Accepted => Response::Accepted,
             ClusterAnswer::Refused(why) => Response::Failed(why),
@@ -175,7 +177,7 @@ impl Session {
                     ..
                 }) = &mut self.waiting
                 {
-                    *cluster = Some(Ok(*status));
+                    *cluster = Some(status);
                 }
                 return self.complete_status(facts);
             }
@@ -185,7 +187,7 @@ impl Session {
     }
 
     /// The dataplane has.
-    pub fn from_dataplane(&mut self, page: Result<ServicePage, String>) -> Response {
+    pub fn dataplane_answered(&mut self, page: Result<ServicePage, String>) -> Response {
         self.waiting = None;
         match page {
             Ok(page) => Response::Services(page),
@@ -205,12 +207,9 @@ impl Session {
                 "{who} does not answer; it may be restarting: see `log`, then try again"
             )),
             What::Status { cluster, workers } => {
-                let silent = || Err("the cluster worker does not answer: see `log`".into());
-                status(
-                    cluster.unwrap_or_else(silent),
-                    workers.unwrap_or_default(),
-                    facts,
-                )
+                let silent = || "the cluster worker does not answer: see `log`".into();
+                let cluster = cluster.map(|status| *status).ok_or_else(silent);
+                status(cluster, workers.unwrap_or_default(), facts)
             }
         })
     }
@@ -221,7 +220,7 @@ impl Session {
             What::Status {
                 cluster: Some(cluster),
                 workers: Some(workers),
-            } => Some(status(cluster, workers, facts)),
+            } => Some(status(Ok(*cluster), workers, facts)),
             what => {
                 self.waiting = Some(Waiting { what, ..waiting });
                 None
@@ -266,4 +265,5 @@ fn config_page(config: &Config, from: u32) -> Response {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
+#[allow(clippy::panic)]
 mod tests;

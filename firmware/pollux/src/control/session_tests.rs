@@ -78,7 +78,7 @@ fn status_waits_for_both_and_says_who_is_missing() {
         workers: Vec::new(),
         watchdog: Some("ib700".into()),
     };
-    assert_eq!(session.from_init(workers, &facts), None);
+    assert_eq!(session.init_answered(workers, &facts), None);
     let Some(Response::Status(status)) = session.expire(now + ANSWER_TIMEOUT, &facts) else {
         panic!("no status");
     };

@@ -1,5 +1,6 @@
 //! Where everything the box has to say goes: into the ring, and to each tty that no console worker
-//! serves. It never waits for a tty: what a slow line does not take at once is only in the ring.
+//! serves. It never waits for a tty: what a slow line does not take at once is printed by
+//! the console worker, from the ring.
 
 use super::ring::Ring;
 use crate::ipc::control::{Level, LogLine};
@@ -13,6 +14,8 @@ struct Screen {
     file: File,
     /// A console worker prints there.
     served: bool,
+    /// The first line that the tty did not take.
+    missed: Option<u64>,
 }
 
 /// The log of the box.
@@ -25,24 +28,36 @@ pub struct Journal {
 impl Journal {
     /// Prints on this tty from now on, and first what was said before.
     pub fn add_screen(&mut self, tty: &str) {
-        let mut file = match sys::tty::open(&Path::new("/dev").join(tty)) {
+        let file = match sys::tty::open(&Path::new("/dev").join(tty)) {
             Ok(file) => file,
             Err(error) => return self.say(Level::Warn, &format!("no output there: {error}")),
         };
-        for line in self.ring.page(1) {
-            print(&mut file, &line);
-        }
-        self.screens.push(Screen {
+        let mut screen = Screen {
             tty: tty.into(),
             file,
             served: false,
-        });
+            missed: None,
+        };
+        for line in self.ring.page(1) {
+            screen.print(&line);
+        }
+        self.screens.push(screen);
     }
 
-    /// A console worker prints on this tty, or has ceased to.
-    pub fn set_served(&mut self, tty: &str, served: bool) {
+    /// A console worker prints on this tty from now on: the first line it is to print.
+    pub fn attach(&mut self, tty: &str) -> u64 {
+        let mut from = self.ring.end();
         for screen in self.screens.iter_mut().filter(|screen| screen.tty == tty) {
-            screen.served = served;
+            screen.served = true;
+            from = screen.missed.take().unwrap_or(from);
+        }
+        from
+    }
+
+    /// No console worker prints on this tty any more.
+    pub fn detach(&mut self, tty: &str) {
+        for screen in self.screens.iter_mut().filter(|screen| screen.tty == tty) {
+            screen.served = false;
         }
     }
 
@@ -50,7 +65,7 @@ impl Journal {
     pub fn say(&mut self, level: Level, text: &str) {
         let line = self.ring.push(uptime_ms(), level, text);
         for screen in self.screens.iter_mut().filter(|screen| !screen.served) {
-            print(&mut screen.file, &line);
+            screen.print(&line);
         }
     }
 
@@ -60,10 +75,16 @@ impl Journal {
     }
 }
 
-/// The tty may be raw, so the line end is written out.
-fn print(file: &mut File, line: &LogLine) {
-    // What the tty does not take now is lost there, and in the ring.
-    let _ = file.write(format!("{line}\r\n").as_bytes());
+impl Screen {
+    /// Prints without waiting; a slow line, or one that a console just takes over, may refuse.
+    fn print(&mut self, line: &LogLine) {
+        // The tty may be raw, so the line end is written out.
+        let text = format!("{line}\r\n");
+        let written = self.file.write(text.as_bytes());
+        if !matches!(written, Ok(length) if length == text.len()) {
+            self.missed.get_or_insert(line.sequence);
+        }
+    }
 }
 
 fn uptime_ms() -> u64 {

@@ -130,7 +130,7 @@ impl Process {
             arguments,
             wires,
         } = &self.description;
-        let mut argv: Vec<String> = vec!["worker".into(), kind.name().into()];
+        let mut argv: Vec<String> = vec!["pollux".into(), "worker".into(), kind.name().into()];
         argv.extend(arguments.iter().cloned());
         let lifeline = (Wire::Lifeline, self.lifeline_end.as_fd());
         let others = wires.iter().map(|(wire, end)| (*wire, end.as_fd()));
@@ -251,6 +251,7 @@ impl Process {
             pid: self.pid().map(i32::unsigned_abs),
             since_ms: u64::try_from(span).unwrap_or(u64::MAX),
             restarts: self.restarts,
+            dropped: self.lifeline.dropped(),
             last_end: self.last_end.clone(),
         }
     }

@@ -63,7 +63,7 @@ impl Search {
         let (ours, theirs) = sys::socket::pair()?;
         let wire = Channel::new(ours).map_err(Failure::during("making a wire"))?;
         let Spawned { pid, output } = spawn(&Spawn {
-            arguments: &["probe", device, "3"],
+            arguments: &["pollux", "probe", device, "3"],
             descriptors: &[(3, theirs.as_fd())],
             user: None,
             terminal: None,

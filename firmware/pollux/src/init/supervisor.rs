@@ -133,10 +133,8 @@ impl Supervisor {
                     FromWorker::Resigned => self.resigned = true,
                     FromWorker::Ask(number, ask) => asked.push((number, ask)),
                     FromWorker::Attached => {
-                        process.attached_from = Some(self.journal.ring().end());
-                        if let Some(tty) = &process.description.tty {
-                            self.journal.set_served(tty, true);
-                        }
+                        let tty = process.description.tty.as_deref();
+                        process.attached_from = tty.map(|tty| self.journal.attach(tty));
                     }
                 }
             }
@@ -163,6 +161,7 @@ impl Supervisor {
                 lines: self.journal.ring().page(from),
                 end: self.journal.ring().end(),
             },
+            Ask::Restart(name) => self.restart(&name),
             Ask::Reboot => self.leave(now, Destination::Reboot, "the operator asked for it"),
             Ask::PowerOff => self.leave(now, Destination::PowerOff, "the operator asked for it"),
         };
@@ -207,7 +206,7 @@ impl Supervisor {
                     continue;
                 };
                 if let Some(tty) = &process.description.tty {
-                    self.journal.set_served(tty, false);
+                    self.journal.detach(tty);
                 }
                 self.journal.say(Level::Error, &sentence);
             }

@@ -4,6 +4,7 @@
 use super::boot::phase;
 use super::leave::{Act, Destination, Leave};
 use super::medium::Selected;
+use super::process::Process;
 use super::supervisor::{FEED_INTERVAL, Supervisor};
 use super::team;
 use crate::ipc::control::Level;
@@ -159,6 +160,19 @@ impl Supervisor {
             let text = format!("feeding the hardware watchdog: {error}");
             self.journal.say(Level::Error, &text);
         }
+    }
+
+    /// Kills a worker, so that it starts again.
+    pub(super) fn restart(&mut self, name: &str) -> Answer {
+        let Some(process) = self.team.iter().find(|process| process.name() == name) else {
+            let names: Vec<String> = self.team.iter().map(Process::name).collect();
+            return Answer::Refused(format!(
+                "no worker {name}: write one of {}",
+                names.join(", ")
+            ));
+        };
+        process.pid().into_iter().for_each(kill);
+        Answer::Done
     }
 
     /// Begins to leave, unless that has begun; for `answer`.

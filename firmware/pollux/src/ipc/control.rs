@@ -40,6 +40,8 @@ pub enum Request {
     Standby,
     /// Become active by planned handover.
     Takeover,
+    /// Kill the worker of this name; it starts again.
+    Restart(String),
     /// Resign, stop, reboot.
     Reboot,
     /// Resign, stop, power off.
@@ -213,6 +215,8 @@ pub struct WorkerStatus {
     pub since_ms: u64,
     /// Restarts since boot.
     pub restarts: u32,
+    /// Messages between it and PID 1 that were dropped.
+    pub dropped: u32,
     /// How the last one ended.
     pub last_end: Option<String>,
 }
