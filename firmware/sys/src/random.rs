@@ -10,8 +10,10 @@ use nix::libc;
 /// Only where the kernel has no getrandom or a sandbox forbids it.
 pub fn fill(mut bytes: &mut [u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
+        // The raw call: std refers to libc's getrandom weakly, and in a static binary with LTO that leaves a
+        // null pointer for all.
         // SAFETY: the pointer and length describe `bytes`, which outlives the call.
-        let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        let got = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) };
         match usize::try_from(got) {
             Ok(got) => bytes = bytes.get_mut(got..).unwrap_or_default(),
             Err(_) if Errno::last() == Errno::EINTR => {}
