@@ -13,6 +13,7 @@ const LAST_COLUMNS_MIN: usize = 16;
 /// Rows of cells under a header.
 pub struct Table {
     indent: usize,
+    has_heads: bool,
     rows: Vec<Vec<String>>,
 }
 
@@ -22,6 +23,7 @@ impl Table {
         let heads = heads.iter().map(|head| (*head).into()).collect();
         Table {
             indent,
+            has_heads: true,
             rows: vec![heads],
         }
     }
@@ -30,6 +32,7 @@ impl Table {
     pub fn bare(indent: usize) -> Self {
         Table {
             indent,
+            has_heads: false,
             rows: Vec::new(),
         }
     }
@@ -39,8 +42,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// The table as lines, each ended by `\n`.
+    /// The table as lines, each ended by `\n`; nothing where there are only heads.
     pub fn render(&self) -> String {
+        if self.has_heads && self.rows.len() == 1 {
+            return String::new();
+        }
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(|column| self.width(column)).collect();
         let mut out = String::new();
@@ -121,6 +127,11 @@ mod tests {
                 .skip(1)
                 .all(|line| line.starts_with("        word"))
         );
+    }
+
+    #[test]
+    fn heads_alone_are_not_shown() {
+        assert_eq!(Table::new(1, &["worker"]).render(), "");
     }
 
     #[test]

@@ -121,7 +121,10 @@ fn link_part(links: &[LinkStatus], out: &mut String) {
 /// Lost frames in percent of all that were sent to us, one decimal.
 fn loss(lost: u64, received: u64) -> String {
     let sent = lost.saturating_add(received);
-    let permille = lost.saturating_mul(1000).checked_div(sent).unwrap_or(0);
+    let permille = u128::from(lost)
+        .saturating_mul(1000)
+        .checked_div(u128::from(sent))
+        .unwrap_or(0);
     format!("{}.{}%", permille / 10, permille % 10)
 }
 
@@ -202,5 +205,61 @@ pub fn span(millis: u64) -> String {
         () if hours == 0 => format!("{minutes} min {} s", seconds % 60),
         () if days == 0 => format!("{hours} h {} min", minutes % 60),
         () => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_come_in_the_units_that_matter() {
+        let spans = [850, 12_345, 303_000, 7_380_000, 273_600_000].map(span);
+        assert_eq!(
+            spans,
+            ["850 ms", "12.3 s", "5 min 3 s", "2 h 3 min", "3 d 4 h"]
+        );
+    }
+
+    #[test]
+    fn loss_is_of_what_was_sent_to_us() {
+        assert_eq!(loss(0, 0), "0.0%");
+        assert_eq!(loss(1, 999), "0.1%");
+        assert_eq!(loss(u64::MAX, 1), "100.0%");
+    }
+
+    #[test]
+    fn a_box_whose_cluster_worker_hangs_still_shows_the_rest() {
+        let worker = WorkerStatus {
+            name: "cluster".into(),
+            pid: None,
+            since_ms: 250,
+            restarts: 3,
+            dropped: 0,
+            last_end: Some("killed by SIGSEGV".into()),
+        };
+        let text = status(
+            "castor",
+            &Status {
+                cluster: Err("the cluster worker does not answer".into()),
+                workers: vec![worker],
+                watchdog: None,
+                generation: 1,
+                digest: 2,
+                sysctls: vec![("net/ipv4/ip_forward".into(), "1".into())],
+                uptime_s: 61,
+                memory_total_kib: 64 * 1024,
+                memory_available_kib: 50 * 1024,
+            },
+        );
+        assert_eq!(
+            text,
+            "castor: the cluster worker does not answer\n \
+             sysctl               value\n \
+             net/ipv4/ip_forward  1\n \
+             worker   pid  state        restarts  dropped  last end\n \
+             cluster  -    down 250 ms  3         0        killed by SIGSEGV\n\
+             up 1 min 1 s; RAM 14 of 64 MiB in use; watchdog: none\n"
+        );
     }
 }
