@@ -51,6 +51,8 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let dataplane = context.wire(Wire::DataplaneControl)?;
     let listener = Listener::bind(Path::new(CONTROL_PATH), CONTROL_MODE)
         .map_err(|error| WorkerError::failed("serving clients", error))?;
+    // What is left to do here needs no privilege.
+    sys::sandbox::keep(&[]).map_err(|error| WorkerError::failed("giving up privileges", error))?;
     let node = context.config.nodes.get(context.node);
     let hello = Hello {
         version: env!("CARGO_PKG_VERSION").into(),
