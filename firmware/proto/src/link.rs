@@ -189,13 +189,18 @@ impl Link {
             _ => self.heard = Some(Heard::first(beat, now)),
         }
         self.received = self.received.saturating_add(1);
-        if !fresh {
-            return Err(Rejection::Unproven);
+        if fresh {
+            self.echoed = beat.echo.map_or(self.echoed, |echo| echo.sequence);
+            self.fresh_at = Some(now);
+            self.up_until = Some(now + self.dead);
         }
-        self.echoed = beat.echo.map_or(self.echoed, |echo| echo.sequence);
-        self.fresh_at = Some(now);
-        self.up_until = Some(now + self.dead);
-        Ok(())
+        // News sent faster than ours come in echo nothing new. While the link is up they are believed,
+        // being newer than what proved it; they don't keep it up.
+        if self.is_up() {
+            Ok(())
+        } else {
+            Err(Rejection::Unproven)
+        }
     }
 
     /// The echo proves that the peer heard something of ours that it had not before, or all there is

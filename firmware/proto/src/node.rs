@@ -205,8 +205,8 @@ impl Node {
             .or_else(|| self.reports.pop_front().map(Action::Report))
     }
 
-    /// When `handle_timeout` is to be called at the latest. Asked after `poll_transmit` ran empty, it
-    /// lies ahead.
+    /// When `handle_timeout` is to be called at the latest. After `handle_timeout`, and once
+    /// `poll_transmit` ran empty, it lies ahead.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let links = self.links.iter().map(Link::timeout);
