@@ -35,11 +35,7 @@ pub fn dump() -> Result<Request, EncodeError> {
 /// # Errors
 /// None in practice.
 pub fn add(address: &Address) -> Result<Request, EncodeError> {
-    let mut attributes = local(address)?;
-    if let Some(broadcast) = broadcast(address.prefix) {
-        let octets = broadcast.octets();
-        attributes.push(route_attribute(Ifa::Broadcast, octets)?);
-    }
+    let attributes = local(address, broadcast(address.prefix))?;
     let flags = if address.prefix.address.is_ipv6() {
         IfaF::NODAD
     } else {
@@ -66,7 +62,7 @@ pub fn delete(address: &Address) -> Result<Request, EncodeError> {
         length,
         address.index,
         IfaF::empty(),
-        local(address)?,
+        local(address, None)?,
     )?;
     Request::new("deleting an address", Rtm::Deladdr, NlmF::empty(), &body)
 }
@@ -102,13 +98,19 @@ pub fn decode(message: &Message<'_>) -> Result<Option<Address>, DecodeError> {
     }))
 }
 
-fn local(address: &Address) -> Result<RtBuffer<Ifa, Buffer>, EncodeError> {
-    let bytes = || address_bytes(address.prefix.address);
-    let local = route_attribute(Ifa::Local, bytes())?;
-    Ok(RtBuffer::from_iter([
-        local,
-        route_attribute(Ifa::Address, bytes())?,
-    ]))
+/// The address as both ends of the link, and its network's broadcast address.
+fn local(
+    address: &Address,
+    broadcast: Option<Ipv4Addr>,
+) -> Result<RtBuffer<Ifa, Buffer>, EncodeError> {
+    let own = |kind| route_attribute(kind, address_bytes(address.prefix.address));
+    let broadcast = broadcast.map(|to| route_attribute(Ifa::Broadcast, to.octets()));
+    let attributes = [Some(own(Ifa::Local)), broadcast, Some(own(Ifa::Address))];
+    attributes
+        .into_iter()
+        .flatten()
+        .collect::<Result<Vec<_>, _>>()
+        .map(RtBuffer::from_iter)
 }
 
 /// Every host bit set; none for IPv6 and where there are no host bits to set (RFC 3021).

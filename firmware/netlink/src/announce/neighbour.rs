@@ -8,9 +8,9 @@ use std::net::Ipv6Addr;
 const IPV6_BYTES: usize = 40;
 
 /// Type to reserved field, target address, and an option of 8.
-const ICMPV6_BYTES: usize = 8 + 16 + 8;
+const ICMPV6_BYTES: u8 = 8 + 16 + 8;
 
-pub(super) const FRAME_BYTES: usize = ETHERNET_BYTES + IPV6_BYTES + ICMPV6_BYTES;
+pub(super) const FRAME_BYTES: usize = ETHERNET_BYTES + IPV6_BYTES + ICMPV6_BYTES as usize;
 
 /// ff02::1, and its Ethernet address (RFC 2464 section 7).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -36,8 +36,7 @@ const OPTION: [u8; 2] = [2, 1];
 #[must_use]
 pub fn unsolicited_advertisement(address: Ipv6Addr, mac: [u8; 6]) -> [u8; FRAME_BYTES] {
     let (source, all) = (address.octets(), ALL_NODES.octets());
-    // 32 bytes fit the field.
-    let length = [0, ICMPV6_BYTES as u8];
+    let length = [0, ICMPV6_BYTES];
     let checksum = checksum(&[
         &source,
         &all,
@@ -69,15 +68,10 @@ pub fn unsolicited_advertisement(address: Ipv6Addr, mac: [u8; 6]) -> [u8; FRAME_
 
 /// The Internet checksum (RFC 1071) of parts of even length.
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
-    let mut sum = 0_u32;
-    for pair in parts.iter().flat_map(|part| part.chunks_exact(2)) {
-        if let [high, low] = *pair {
-            sum += u32::from(u16::from_be_bytes([high, low]));
-        }
-    }
-    while let high @ 1.. = sum >> 16 {
-        sum = (sum & 0xffff) + high;
-    }
-    // Folded to 16 bits above.
-    (!(sum as u16)).to_be_bytes()
+    let pairs = parts.iter().flat_map(|part| part.as_chunks::<2>().0);
+    let sum = pairs.fold(0_u16, |sum, pair| {
+        let (sum, carry) = sum.overflowing_add(u16::from_be_bytes(*pair));
+        sum + u16::from(carry)
+    });
+    (!sum).to_be_bytes()
 }
