@@ -3,24 +3,19 @@
 //! table is tested below. `view` turns the pair as seen from here into its events, `node` gives it time.
 //!
 //! ```text
-//!                 start
-//!                   │
-//!               Listening ──────────────────────────────┐
-//!                   │ outranked, or nothing to take     │ vacant, or offered
-//!                   ▼                                   ▼
-//!   ┌────────► Releasing ◄──────────────────────────  Taking
-//!   │           │  │  │    outranked, timed out,       ▲ │
-//!   │           │  │  │    stalled, resigning          │ │ addresses are taken
-//!   │  released:│  │  │                                │ ▼
-//!   │  to its   │  │  └──► Resigned (until restart)    │ Active ◄─────────┐
-//!   │  goal     │  │                                   │ │                │ peer unable,
-//!   │           │  └─────► Held ───┐ takeover          │ │ asked, peer    │ or timed out
-//!   │           ▼          (operator) ▼                │ │ better, order  │ (resigning: Releasing)
-//!   │        Standby ──────────► Asking ───────────────┤ ▼                │
-//!   │           │   takeover            offered        │ Offering ────────┘
-//!   │           └──────────────────────────────────────┘ │
-//!   │             vacant, or offered (Held too)          │ the peer is active in a higher term
-//!   └────────────────────────────────────────────────────┘
+//!  start ─► Listening ── vacant, offered ──► Taking ── taken ──► Active ◄─────────────────┐
+//!               │                           ▲   │               │  │ told, asked, or     │ peer unable,
+//!    outranked, │     ┌── vacant, offered ──┘   │               │  ▼ the peer is better  │ or timed out
+//!    heard out  │     │                         │               │  Offering(goal) ───────┘
+//!               ▼     │           outranked,    │               │  │
+//!      Releasing(goal)◄── stalled, timed out ───┴───────────────┴──┘ when resigning, also
+//!               │     │                                              peer unable or timed out
+//!      released ├─► Standby ◄─── timed out ───┐
+//!               │     ├─────── takeover ──► Asking
+//!               ├─► Held ◄──── standby ───────┘
+//!               └─► Resigned, until it is started again
+//!
+//!  Standby, Held and Asking alike: vacant, offered ──► Taking; resign ──► Resigned.
 //! ```
 //!
 //! A planned handover, from the active box's side: Offering (it still holds and answers) until the

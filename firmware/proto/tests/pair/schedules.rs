@@ -18,8 +18,8 @@ const MEDIA: [&[proto::node::Medium]; 4] = [
 const LIVES: u64 = 100;
 /// Faults in a life.
 const FAULTS: usize = 8;
-/// Time from fault to fault, in which the pair must have come to rest.
-const REST: Duration = Duration::from_secs(5);
+/// Time from fault to fault, in which the pair must have come to rest: a stop of 2 s and a fail-back fit in.
+const REST: Duration = Duration::from_secs(7);
 
 #[test]
 fn one_box_answers_whatever_happens() {
