@@ -24,3 +24,7 @@ pub mod uevent;
 pub mod watchdog;
 
 pub use error::Error;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod testing;

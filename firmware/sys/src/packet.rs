@@ -50,3 +50,61 @@ impl PacketSocket {
             .map_err(Error::during("sending a frame"))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::poll;
+    use crate::testing::between_two_boxes;
+    use nix::net::if_::if_nametoindex;
+    use nix::sys::socket::SockProtocol;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn an_announcement_arrives_as_it_was_built() {
+        between_two_boxes(|boxes| {
+            boxes.enter(1);
+            let far = (AddressFamily::Packet, SockType::Raw, SockProtocol::EthAll);
+            let far = socket(far.0, far.1, SockFlag::empty(), far.2).unwrap();
+            boxes.enter(0);
+            let near = PacketSocket::open().unwrap();
+            let index = if_nametoindex("lan0").unwrap();
+            let mac = [2, 0, 0, 0, 0, 1];
+            let frames: Vec<_> =
+                netlink::announce::frames("192.0.2.80".parse().unwrap(), mac).collect();
+            for frame in &frames {
+                near.send(index, frame.as_ref()).unwrap();
+            }
+            for frame in &frames {
+                // Past what IPv6 says of itself when a device comes up.
+                let mut buffer = [0; 256];
+                while buffer[6..12] != mac {
+                    let deadline_us = crate::clock::monotonic_us() + 5_000_000;
+                    let mut fds = [poll::readable(far.as_fd())];
+                    assert_ne!(
+                        poll::until(&mut fds, Some(deadline_us)),
+                        Ok(0),
+                        "nothing came"
+                    );
+                    nix::unistd::read(&far, &mut buffer).unwrap();
+                }
+                assert_eq!(&buffer[..42], frame.as_ref());
+            }
+        });
+    }
+
+    #[test]
+    fn a_missing_device_is_an_error() {
+        between_two_boxes(|_| {
+            let error = PacketSocket::open()
+                .unwrap()
+                .send(9999, &[0; 60])
+                .unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "sending a frame: ENXIO: No such device or address"
+            );
+        });
+    }
+}

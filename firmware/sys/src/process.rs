@@ -292,7 +292,9 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd, Error> {
     let failed = "taking inherited descriptor";
     // SAFETY: changes only a flag of the descriptor, and fails where there is none.
     let marked = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
-    Errno::result(marked).map_err(Error::during(failed)).map_err(|error| error.on(number))?;
+    Errno::result(marked)
+        .map_err(Error::during(failed))
+        .map_err(|error| error.on(number))?;
     // SAFETY: it is open, and the caller takes each number once, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
