@@ -25,6 +25,15 @@ pub mod watchdog;
 
 pub use error::Error;
 
+/// Bytes of a struct, as socket calls want them.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "structs of the kernel have some ten bytes"
+)]
+const fn length_of<T>() -> nix::libc::socklen_t {
+    size_of::<T>() as nix::libc::socklen_t
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod testing;

@@ -7,6 +7,9 @@ use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+/// AF_PACKET, as wide as an address has it.
+const FAMILY: libc::sa_family_t = 17;
+
 /// Sends frames on any device.
 #[derive(Debug)]
 pub struct PacketSocket(OwnedFd);
@@ -30,8 +33,7 @@ impl PacketSocket {
     /// no more.
     pub fn send(&self, index: u32, frame: &[u8]) -> Result<(), Error> {
         let to = libc::sockaddr_ll {
-            // AF_PACKET is 17.
-            sll_family: libc::AF_PACKET as u16,
+            sll_family: FAMILY,
             sll_protocol: 0,
             sll_ifindex: libc::c_int::try_from(index).unwrap_or(0),
             sll_hatype: 0,
@@ -39,8 +41,7 @@ impl PacketSocket {
             sll_halen: 0,
             sll_addr: [0; 8],
         };
-        // A struct of 20 bytes.
-        let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        let length = crate::length_of::<libc::sockaddr_ll>();
         let (fd, bytes) = (self.0.as_raw_fd(), frame.as_ptr().cast());
         // SAFETY: both pointers and lengths describe values that outlive the call.
         let sent =

@@ -59,7 +59,7 @@ pub struct Spawned {
 /// EINVAL for a descriptor's number out of bounds or an argument with a NUL; EMFILE; EAGAIN, ENOMEM.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, Error> {
     let (output, input) = output_pipe()?;
-    let child = Child::new(spawn, input)?;
+    let child = Child::new(spawn, &input)?;
     // SAFETY: the child makes only async-signal-safe calls (dup2, close_range, setsid, ioctl, setres*id,
     // prctl, sigaction, sigprocmask, write, execve, _exit) on what was allocated before the fork.
     match unsafe { fork() }.map_err(Error::during("forking a worker"))? {
@@ -85,13 +85,13 @@ struct Child {
 }
 
 impl Child {
-    fn new(spawn: &Spawn<'_>, input: OwnedFd) -> Result<Self, Error> {
-        let mut descriptors = vec![(2, lift(&input)?)];
+    fn new(spawn: &Spawn<'_>, input: &OwnedFd) -> Result<Self, Error> {
+        let mut descriptors = vec![(2, lift(input)?)];
         if let Some(tty) = spawn.terminal {
             descriptors.extend([(0, lift(&tty)?), (1, lift(&tty)?)]);
         } else {
             let null = File::open("/dev/null").map_err(Error::io("opening /dev/null"))?;
-            descriptors.extend([(0, lift(&null)?), (1, lift(&input)?)]);
+            descriptors.extend([(0, lift(&null)?), (1, lift(input)?)]);
         }
         for (number, fd) in spawn.descriptors {
             if !(3..FD_MAX).contains(number) {
@@ -300,4 +300,4 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd, Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,3 +6,6 @@ mod filter;
 
 pub use capabilities::{Capability, keep};
 pub use filter::{HEALTH, Syscalls, confine};
+
+#[cfg(test)]
+mod tests;

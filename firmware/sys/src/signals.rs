@@ -25,9 +25,13 @@ impl Signals {
             .map(Signals)
             .map_err(Error::during("opening a signalfd"))
     }
+}
 
-    /// The next signal that waits, with the PID of its sender (0: the kernel).
-    pub fn next(&mut self) -> Option<(Signal, u32)> {
+/// Signals that wait, each with the PID of its sender (0: the kernel), until there is none.
+impl Iterator for Signals {
+    type Item = (Signal, u32);
+
+    fn next(&mut self) -> Option<Self::Item> {
         let info = self.0.read_signal().ok().flatten()?;
         let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
         Some((signal, info.ssi_pid))

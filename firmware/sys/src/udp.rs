@@ -161,8 +161,7 @@ fn join(socket: &OwnedFd, device: &str, group: Ipv4Addr) -> Result<(), Error> {
         imr_address: libc::in_addr { s_addr: 0 },
         imr_ifindex: libc::c_int::try_from(index).unwrap_or(0),
     };
-    // A struct of 12 bytes.
-    let length = size_of::<libc::ip_mreqn>() as libc::socklen_t;
+    let length = crate::length_of::<libc::ip_mreqn>();
     let (level, option) = (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP);
     // SAFETY: pointer and length describe `request`, which outlives the call.
     let result = unsafe {

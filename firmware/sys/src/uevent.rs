@@ -59,6 +59,10 @@ impl Uevents {
     ///
     /// # Errors
     /// None in practice; whatever else recvfrom(2) says.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an error is not the end of events"
+    )]
     pub fn next(&mut self) -> Result<Option<Uevent>, Error> {
         loop {
             match recvfrom::<NetlinkAddr>(self.socket.as_raw_fd(), self.buffer.as_mut_slice()) {

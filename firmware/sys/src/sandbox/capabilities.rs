@@ -53,15 +53,14 @@ pub fn keep(kept: &[Capability]) -> Result<(), Error> {
     prctl::set_no_new_privs().map_err(Error::during(failed))?;
     let mask = kept
         .iter()
-        .fold(0_u64, |mask, capability| mask | 1 << (*capability as u32));
+        .fold(0_u32, |mask, capability| mask | 1 << (*capability as u32));
     drop_from_bounding_set(mask);
-    // The halves, as the kernel wants them.
-    let (low, high) = ((mask & u64::from(u32::MAX)) as u32, (mask >> 32) as u32);
     let header = Header {
         version: VERSION,
         pid: 0,
     };
-    let data = [low, high].map(|bits| Data {
+    // All that we know lie in the low half.
+    let data = [mask, 0].map(|bits| Data {
         effective: bits,
         permitted: bits,
         inheritable: 0,
@@ -77,8 +76,9 @@ pub fn keep(kept: &[Capability]) -> Result<(), Error> {
 
 /// Best effort: it wants CAP_SETPCAP, and without that there is nothing to gain from the set either,
 /// since no new privileges come by execve(2).
-fn drop_from_bounding_set(kept: u64) {
-    for number in (0..=LAST).filter(|number| kept & (1 << number) == 0) {
+fn drop_from_bounding_set(kept: u32) {
+    let is_kept = |number: &u32| kept & 1_u32.checked_shl(*number).unwrap_or(0) != 0;
+    for number in (0..=LAST).filter(|number| !is_kept(number)) {
         // SAFETY: takes integers only.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) };
     }
