@@ -3,7 +3,8 @@
 
 use super::listing::Held;
 use netlink::ipvs::{self, Family};
-use plan::kernel::{Device, State, Step};
+use netlink::{EncodeError, Request};
+use plan::kernel::{Device, Route, State, Step};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -53,13 +54,8 @@ impl Kernel {
         devices: &[Device],
         sysctls: &[(String, String)],
     ) -> Result<State, Error> {
-        let mut routes = self
-            .route
-            .dump(&netlink::route::dump_v4()?, netlink::route::decode)?;
-        routes.extend(
-            self.route
-                .dump(&netlink::route::dump_v6()?, netlink::route::decode)?,
-        );
+        let mut routes = self.routes(netlink::route::dump_v4())?;
+        routes.extend(self.routes(netlink::route::dump_v6())?);
         let held = self.services()?;
         let sysctls = sysctls.iter().filter_map(|(path, _)| {
             let value = fs::read_to_string(Path::new(SYSCTLS).join(path)).ok()?;
@@ -75,6 +71,14 @@ impl Kernel {
             services: held.into_iter().map(|held| held.service).collect(),
             sysctls: sysctls.collect(),
         })
+    }
+
+    /// A routing table that was never used does not exist, which is no error here.
+    fn routes(&mut self, request: Result<Request, EncodeError>) -> Result<Vec<Route>, Error> {
+        match self.route.dump(&request?, netlink::route::decode) {
+            Err(error) if error.is_not_there() => Ok(Vec::new()),
+            routes => routes,
+        }
     }
 
     /// The services with their servers and counters; none where there is no IPVS.

@@ -89,12 +89,13 @@ impl Planner {
     /// Makes one.
     pub fn pass(&mut self, kernel: &mut Kernel, config: &Config, health: &Health, now: Duration) {
         let cause = self.wanted.take().map_or(Cause::Check, |(cause, _)| cause);
-        let failed = match self.steps(kernel, config, health) {
-            Ok(plan) => self.carry_out(kernel, &plan, cause, now),
-            Err(error) => vec![Failed {
-                step: "read what the kernel holds".into(),
-                reason: error.to_string(),
-            }],
+        let (failed, next_cause) = match self.steps(kernel, config, health) {
+            Ok(plan) => (self.carry_out(kernel, &plan, cause, now), Cause::Retry),
+            Err(error) => {
+                let step = "read what the kernel holds".into();
+                let reason = error.to_string();
+                (vec![Failed { step, reason }], cause)
+            }
         };
         let news = self.failing.update(failed);
         for Failed { step, reason } in &news.begun {
@@ -104,7 +105,7 @@ impl Planner {
             log::info!("fails no longer: {step}");
         }
         if let Some(after) = news.retry_after {
-            self.want(Cause::Retry, now.saturating_add(after));
+            self.want(next_cause, now.saturating_add(after));
         }
     }
 

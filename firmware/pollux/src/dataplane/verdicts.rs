@@ -104,6 +104,22 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_predecessors_weights_are_taken_for_verdicts() {
+        let config = samples::balancer();
+        let mut before = verdicts();
+        before.note(0, 1, true);
+        let kernel = plan::desired(&config, 0, &[], before.health());
+        let held = kernel.services.into_iter().map(|service| Held {
+            service,
+            counters: Vec::new(),
+        });
+        let mut after = verdicts();
+        after.adopt(&config, &held.collect::<Vec<_>>());
+        assert_eq!((after.of(0, 0), after.of(0, 1)), (Some(false), Some(true)));
+        assert!(after.first_round_done());
+    }
+
+    #[test]
     fn positions_that_do_not_exist_change_nothing() {
         let mut verdicts = verdicts();
         assert!(!verdicts.note(7, 0, true));

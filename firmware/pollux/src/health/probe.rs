@@ -46,7 +46,10 @@ impl fmt::Display for Failure {
             Failure::Status { found, expected } => {
                 write!(f, "status {found}, expected {expected}")
             }
-            Failure::Kernel(error) => write!(f, "connection failed: {error}"),
+            Failure::Kernel(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                sys::Error::new("connecting", errno).fmt(f)
+            }
         }
     }
 }
@@ -236,6 +239,11 @@ mod tests {
     fn failures_read_like_sentences() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(Failure::from(refused).to_string(), "connect refused");
+        let unreachable = io::Error::from_raw_os_error(101);
+        assert_eq!(
+            Failure::from(unreachable).to_string(),
+            "connecting: ENETUNREACH: Network is unreachable"
+        );
         let after = Duration::from_millis(1000);
         assert_eq!(
             Failure::TimedOut { after }.to_string(),
