@@ -51,9 +51,18 @@ struct Built {
     /// The kernel command line of the ISO.
     #[arg(long)]
     cmdline: String,
-    /// Image of a floppy with a config.
+    /// Config of the box, on a floppy.
     #[arg(long)]
     floppy: PathBuf,
+    /// The same on a USB stick or disk.
+    #[arg(long)]
+    medium: PathBuf,
+    /// Config of its twin, on a disk.
+    #[arg(long)]
+    twin_medium: PathBuf,
+    /// A folder for sockets.
+    #[arg(long)]
+    work: PathBuf,
 }
 
 fn main() -> Result<()> {

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -15,8 +16,8 @@ pub(crate) struct Machine {
     lines: Receiver<(Instant, String)>,
 }
 
-/// Hardware that every measured box has: two processors, two cards, a second serial port for the null modem. Behind the first
-/// card QEMU itself answers on 10.0.2.100:80, the one server of boot.toml.
+/// Hardware that every measured box has: two processors, two cards. Behind the first card QEMU itself answers on
+/// 10.0.2.100:80, the one server of boot.toml.
 const HARDWARE: &[&str] = &[
     "-accel",
     "tcg,thread=multi",
@@ -31,20 +32,46 @@ const HARDWARE: &[&str] = &[
     "user,model=virtio-net-pci,restrict=on,guestfwd=tcp:10.0.2.100:80-cmd:cat",
     "-nic",
     "user,model=virtio-net-pci,restrict=on,net=192.0.2.0/24",
-    "-serial",
-    "stdio",
-    "-serial",
-    "null",
 ];
+
+/// Where the second serial port leads.
+#[derive(Clone, Copy)]
+pub(crate) enum NullModem<'a> {
+    /// Nothing is plugged in.
+    None,
+    /// This machine holds the cable's socket.
+    Listen(&'a Path),
+    /// This machine joins the one that listens.
+    Join(&'a Path),
+}
+
+impl NullModem<'_> {
+    fn arguments(self) -> Vec<OsString> {
+        let (path, how) = match self {
+            NullModem::None => return vec!["-serial".into(), "null".into()],
+            NullModem::Listen(path) => (path, ",server=on,wait=off"),
+            NullModem::Join(path) => (path, ",server=off"),
+        };
+        let mut device = OsString::from("socket,id=modem,path=");
+        device.push(path);
+        device.push(how);
+        vec![
+            "-chardev".into(),
+            device,
+            "-serial".into(),
+            "chardev:modem".into(),
+        ]
+    }
+}
 
 impl Machine {
     /// Powers on a machine with this much memory and these further arguments for QEMU.
-    pub(crate) fn boot(memory_mib: u32, arguments: &[OsString]) -> Result<Self> {
+    pub(crate) fn boot(memory_mib: u32, modem: NullModem, arguments: &[OsString]) -> Result<Self> {
         let mut command = Command::new("qemu-system-x86_64");
         command
             .args(HARDWARE)
-            .args(["-m", &memory_mib.to_string()])
-            .args(arguments);
+            .args(["-m", &memory_mib.to_string(), "-serial", "stdio"]);
+        command.args(modem.arguments()).args(arguments);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,7 +87,7 @@ impl Machine {
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
-                // The reader is gone when the machine is: nobody is left to tell.
+                // Nobody listens any more once the line that was waited for has come.
                 let _ = sender.send((Instant::now(), String::from_utf8_lossy(&line).into_owned()));
             }
         });
