@@ -110,3 +110,60 @@ fn make_directory(at: &Path) -> Result<(), Error> {
         .map_err(Error::io("making directory"))
         .map_err(|error| error.on(at.display()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+
+    /// On a thread with mounts of its own; nothing of it reaches the host.
+    fn in_own_mounts(name: &str, test: impl FnOnce(&'static str) + Send + 'static) {
+        let at = format!("pollux-mount-{name}-{}", std::process::id());
+        let thread = std::thread::spawn(|| {
+            let at = std::env::temp_dir().join(at);
+            if let Err(errno) = unshare(CloneFlags::CLONE_NEWNS) {
+                eprintln!("skipped: a mount namespace wants root ({errno})");
+                return;
+            }
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+            test(Box::leak(
+                at.to_string_lossy().into_owned().into_boxed_str(),
+            ));
+            let _ = fs::remove_dir(&at);
+        });
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_mounted_is_there_and_goes() {
+        in_own_mounts("virtual", |at| {
+            let run = AT_BOOT.iter().find(|what| what.at == "/run").unwrap();
+            mount_virtual(&Virtual { at, ..*run }).unwrap();
+            let mounts = || fs::read_to_string("/proc/thread-self/mounts").unwrap();
+            let line = format!("tmpfs {at} tmpfs rw,nosuid,nodev,noexec");
+            assert!(mounts().contains(&line));
+            unmount(Path::new(at)).unwrap();
+            assert!(!mounts().contains(&line));
+            assert!(
+                unmount(Path::new(at))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("EINVAL")
+            );
+        });
+    }
+
+    #[test]
+    fn what_is_no_medium_is_named() {
+        in_own_mounts("medium", |at| {
+            let error = mount_medium(Path::new("/dev/nothing"), Path::new(at)).unwrap_err();
+            // ENOENT, or EINVAL where the kernel of the tests knows neither file system.
+            assert!(
+                error.to_string().starts_with("mounting /dev/nothing: E"),
+                "{error}"
+            );
+        });
+    }
+}

@@ -2,22 +2,24 @@
 //! Sequence numbers are checked, dumps that the kernel calls inconsistent are asked again, and a full
 //! socket is an outcome with a name, since it means that what we know is no longer what is.
 
+mod error;
+mod notifications;
+
+pub use error::Error;
+pub use notifications::{Notifications, Received};
+
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
-use netlink::{DecodeError, EncodeError, KernelError, Message, Outcome, Request, messages};
+use netlink::{DecodeError, Message, Outcome, Request, messages};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Kernels fill at most this much of a dump at once (netlink_dump in net/netlink/af_netlink.c).
 const RECEIVE_BYTES: usize = 32 * 1024;
-
-/// Room for notifications while we are busy: some thousand of them.
-const SOCKET_BUFFER_BYTES: usize = 1 << 20;
 
 /// The kernel answers within the system call; longer means that the answer was lost.
 const ANSWER_TIMEOUT_S: i64 = 2;
@@ -32,74 +34,6 @@ pub enum Protocol {
     Route,
     /// IPVS.
     Generic,
-}
-
-/// Why the kernel did not do or say what was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
-    /// The request can't be written.
-    Encode(EncodeError),
-    /// The answer can't be read.
-    Decode(&'static str, DecodeError),
-    /// The kernel refused, for this reason.
-    Refused(&'static str, KernelError),
-    /// The table kept changing while it was read; ask again later.
-    Unsteady(&'static str),
-    /// Nothing of the kind asked for was in the answer.
-    NoAnswer(&'static str),
-    /// The socket itself failed.
-    Socket(crate::Error),
-}
-
-impl Error {
-    /// The kernel's errno where it refused.
-    #[must_use]
-    pub fn errno(&self) -> Option<i32> {
-        match self {
-            Error::Refused(_, error) => Some(error.errno),
-            _ => None,
-        }
-    }
-
-    /// It was asked to add what is there already (EEXIST).
-    #[must_use]
-    pub fn is_there_already(&self) -> bool {
-        self.errno() == Some(libc::EEXIST)
-    }
-
-    /// It was asked to delete or change what is not there; the families differ in how they say so.
-    #[must_use]
-    pub fn is_not_there(&self) -> bool {
-        let said = [libc::ENOENT, libc::ESRCH, libc::EADDRNOTAVAIL, libc::ENODEV];
-        self.errno().is_some_and(|errno| said.contains(&errno))
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Encode(error) => error.fmt(f),
-            Error::Decode(attempt, error) => write!(f, "{attempt}: {error}"),
-            Error::Refused(attempt, error) => write!(f, "{attempt}: {error}"),
-            Error::Unsteady(attempt) => write!(f, "{attempt}: it changes all the time; try again"),
-            Error::NoAnswer(attempt) => write!(f, "{attempt}: the kernel did not answer"),
-            Error::Socket(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<EncodeError> for Error {
-    fn from(error: EncodeError) -> Self {
-        Error::Encode(error)
-    }
-}
-
-impl From<crate::Error> for Error {
-    fn from(error: crate::Error) -> Self {
-        Error::Socket(error)
-    }
 }
 
 /// A codec's reader: `None` for messages that are none of its business.
@@ -240,81 +174,6 @@ fn read(
     } else {
         Progress::Unsteady
     })
-}
-
-/// A socket for notifications.
-pub struct Notifications {
-    socket: NlSocket,
-    buffer: Vec<u8>,
-}
-
-/// How receiving notifications ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
-    /// None waits any more.
-    All,
-    /// The socket was full and some are lost: dump what they tell of.
-    Overrun,
-}
-
-impl Notifications {
-    /// Listens to `groups` (`netlink::event::GROUPS`) from now on.
-    ///
-    /// # Errors
-    /// EMFILE; EINVAL for a group that does not exist.
-    pub fn open(protocol: Protocol, groups: &[u32]) -> Result<Self, Error> {
-        let socket = open(protocol, groups)?;
-        // Above the limit only root may go; the default does for others.
-        let _ = setsockopt(&borrow(&socket), sockopt::RcvBufForce, &SOCKET_BUFFER_BYTES);
-        socket
-            .nonblock()
-            .map_err(crate::Error::io("preparing a netlink socket"))?;
-        Ok(Notifications {
-            socket,
-            buffer: vec![0; RECEIVE_BYTES],
-        })
-    }
-
-    /// Hands every notification that waits to `each`.
-    ///
-    /// # Errors
-    /// A socket that fails, a message that is none; what was handed over stands.
-    pub fn receive<T>(
-        &mut self,
-        decode: Decode<T>,
-        mut each: impl FnMut(T),
-    ) -> Result<Received, Error> {
-        const ATTEMPT: &str = "reading notifications";
-        loop {
-            let length = match self.socket.recv(self.buffer.as_mut_slice(), Msg::TRUNC) {
-                Ok((length, _)) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Received::All);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    return Ok(Received::Overrun);
-                }
-                Err(error) => return Err(crate::Error::io(ATTEMPT)(error).into()),
-            };
-            // One that was cut off is one that is lost.
-            let Some(datagram) = self.buffer.get(..length) else {
-                return Ok(Received::Overrun);
-            };
-            for message in messages(datagram) {
-                let found = message.and_then(|message| decode(&message));
-                found
-                    .map_err(|error| Error::Decode(ATTEMPT, error))?
-                    .map(&mut each);
-            }
-        }
-    }
-}
-
-impl AsFd for Notifications {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        borrow(&self.socket)
-    }
 }
 
 fn open(protocol: Protocol, groups: &[u32]) -> Result<NlSocket, Error> {

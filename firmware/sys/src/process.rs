@@ -2,18 +2,20 @@
 //! of its end, stop it. A worker dies with its parent, holds nothing it was not given, and whatever it
 //! writes to stderr or stdout comes back through a pipe.
 
+mod end;
+
+pub use end::{End, kill_all, kill_group, reap};
+
 use crate::Error;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, SigSet, Signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{
     ForkResult, Gid, Pid, Uid, fork, pipe2, setgroups, setpgid, setresgid, setresuid,
 };
 use std::ffi::{CStr, CString};
-use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -218,70 +220,6 @@ fn output_pipe() -> Result<(File, OwnedFd), Error> {
     let (output, input) = pipe2(OFlag::O_CLOEXEC).map_err(Error::during(failed))?;
     fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(Error::during(failed))?;
     Ok((File::from(output), input))
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Its exit code.
-    Code(i32),
-    /// The signal that ended it.
-    Signal(i32),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            End::Code(0) => f.write_str("ended in good order"),
-            End::Code(code) => write!(f, "exit code {code}"),
-            End::Signal(number) => match Signal::try_from(number) {
-                Ok(signal) => write!(f, "killed by {}", signal.as_str()),
-                Err(_) => write!(f, "killed by signal {number}"),
-            },
-        }
-    }
-}
-
-/// A child that has ended, orphans that fell to PID 1 among them; `None` where there is none (more).
-/// Call until `None`: one SIGCHLD may stand for many.
-#[must_use]
-pub fn reap() -> Option<(i32, End)> {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) => return Some((pid.as_raw(), End::Code(code))),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                return Some((pid.as_raw(), End::Signal(signal as i32)));
-            }
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return None,
-            // Stops are not asked for; an interrupted or unknown answer is asked again.
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return None,
-        }
-    }
-}
-
-/// Sends a signal to a worker and all it has started.
-///
-/// # Errors
-/// ESRCH where it is gone already.
-pub fn kill_group(pid: i32, with: Signal) -> Result<(), Error> {
-    signal::killpg(Pid::from_raw(pid), with)
-        .map_err(Error::during("sending a signal to process group"))
-        .map_err(|error| error.on(pid))
-}
-
-/// Sends a signal to every process there is but PID 1: only for the end of the box.
-///
-/// # Errors
-/// ESRCH where there is none left.
-pub fn kill_all(with: Signal) -> Result<(), Error> {
-    if Pid::this() != Pid::from_raw(1) {
-        return Err(Error::new(
-            "ending all processes as other than PID 1",
-            Errno::EPERM as i32,
-        ));
-    }
-    signal::kill(Pid::from_raw(-1), with).map_err(Error::during("ending all processes"))
 }
 
 /// Takes the descriptor that this process was given at `number` when it was started; call it once for each.

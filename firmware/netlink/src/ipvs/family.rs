@@ -15,8 +15,8 @@ use std::io::Cursor;
 /// IPVS_GENL_NAME.
 const NAME: &str = "IPVS";
 
-/// The controller's version in linux/genetlink.h is 2; it answers 1 as well, as `genl` asks.
-const CONTROLLER_VERSION: u8 = 1;
+/// The controller looks at no version; genl(8) sends this one.
+const CONTROLLER_VERSION: u8 = 0;
 
 /// Asks for the family's number; the answer is for `decode_family`. The kernel says ENOENT where it has
 /// no IPVS.

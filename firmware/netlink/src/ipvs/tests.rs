@@ -75,6 +75,14 @@ fn the_family_is_found_by_name() {
 }
 
 #[test]
+fn the_family_is_asked_for_as_genl_does() {
+    assert_sends(
+        resolve(),
+        include_str!("../../captures/genl-family-request.hex"),
+    );
+}
+
+#[test]
 fn services_are_set_as_ipvsadm_does() {
     let sticky = Service {
         persistence_s: Some(300),

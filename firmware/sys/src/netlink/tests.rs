@@ -7,6 +7,7 @@ use netlink::event::{self, Event};
 use netlink::{address, ipvs, link, route};
 use plan::config::Prefix;
 use plan::kernel::{Address, Device, Route};
+use std::os::fd::AsFd;
 
 const CABLE: &str = "link add lan0 address 02:00:00:00:00:01 type veth peer name lan1";
 
