@@ -6,31 +6,23 @@ use nix::libc;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use std::fs;
 
+/// `struct sched_param` of linux/sched/types.h; musl's own has more fields than the kernel reads.
+#[repr(C)]
+struct Parameter {
+    priority: libc::c_int,
+}
+
 /// Runs this thread under SCHED_FIFO at `priority` (1 to 99); its children start as ordinary ones.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_NICE.
 pub fn set_fifo(priority: u8) -> Result<(), Error> {
-    let parameter = libc::sched_param {
-        sched_priority: i32::from(priority),
-        #[cfg(target_env = "musl")]
-        sched_ss_low_priority: 0,
-        #[cfg(target_env = "musl")]
-        sched_ss_repl_period: libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-        #[cfg(target_env = "musl")]
-        sched_ss_init_budget: libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-        #[cfg(target_env = "musl")]
-        sched_ss_max_repl: 0,
+    let parameter = Parameter {
+        priority: i32::from(priority),
     };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // The raw call: musl's own sched_setscheduler only ever answers ENOSYS.
-    // SAFETY: `parameter` is alive for the call, and the kernel reads its first field, an int, only.
+    // SAFETY: `parameter` is as the kernel has it and outlives the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_sched_setscheduler,
