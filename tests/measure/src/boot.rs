@@ -1,10 +1,10 @@
 //! How long a box takes from power on to `standby, ready`, beside what the same kernel takes to start a one-line /init on the
-//! same machine. Its twin is active at the other end of a null modem all the while; the subjects are measured in turn, so that
+//! same machine. Its twin is active at the other end of its cables all the while; the subjects are measured in turn, so that
 //! a busy host slows all of them.
 
 use crate::Built;
 use crate::report::{Report, Row};
-use crate::vm::{Machine, NullModem, drive};
+use crate::vm::{Machine, Twin, drive};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::Path;
@@ -33,16 +33,15 @@ enum Subject {
 
 /// Boots each `runs` times.
 pub(crate) fn measure(built: &Built, runs: usize) -> Result<Report> {
-    let modem = built.work.join("modem.sock");
     let twin = boot(
         built,
         Subject::Disk,
         &built.twin_medium,
-        NullModem::Listen(&modem),
+        Twin::Second(&built.work),
     )?;
     twin.wait_for(ACTIVE, LIMIT)
         .with_context(|| missing("the twin", ACTIVE))?;
-    let join = NullModem::Join(&modem);
+    let join = Twin::First(&built.work);
 
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for run in 1..=runs {
@@ -77,20 +76,20 @@ pub(crate) fn measure(built: &Built, runs: usize) -> Result<Report> {
 }
 
 /// Milliseconds from power on until the subject says that it is there.
-fn time(built: &Built, subject: Subject, modem: NullModem) -> Result<f64> {
+fn time(built: &Built, subject: Subject, joined: Twin) -> Result<f64> {
     let wanted = if matches!(subject, Subject::OneLine) {
         ONE_LINE
     } else {
         STANDBY
     };
-    let machine = boot(built, subject, &built.medium, modem)?;
+    let machine = boot(built, subject, &built.medium, joined)?;
     let time = machine
         .wait_for(wanted, LIMIT)
         .with_context(|| missing("the box", wanted))?;
     Ok(time.as_secs_f64() * 1000.0)
 }
 
-fn boot(built: &Built, subject: Subject, medium: &Path, modem: NullModem) -> Result<Machine> {
+fn boot(built: &Built, subject: Subject, medium: &Path, joined: Twin) -> Result<Machine> {
     let (initramfs, drive) = match subject {
         Subject::OneLine => (
             &built.one_line_initramfs,
@@ -107,7 +106,7 @@ fn boot(built: &Built, subject: Subject, medium: &Path, modem: NullModem) -> Res
         built.cmdline.clone().into(),
     ]);
     arguments.extend(drive);
-    Machine::boot(MEMORY_MIB, modem, &arguments)
+    Machine::boot(MEMORY_MIB, joined, &arguments)
 }
 
 fn missing(who: &str, wanted: &str) -> String {

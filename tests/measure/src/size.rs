@@ -2,7 +2,7 @@
 
 use crate::Built;
 use crate::report::{Report, Row};
-use crate::vm::{Machine, NullModem, drive};
+use crate::vm::{Machine, Twin, drive};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const RAM_MIB_STEP: usize = 4;
 const RAM_MIB_MIN: u32 = 32;
 
 /// A box that is not ready by then does not live in that much memory.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Measures all three.
 pub(crate) fn measure(built: &Built) -> Result<Report> {
@@ -41,9 +41,14 @@ fn least_ram(built: &Built) -> Result<Vec<f64>> {
     let mut least = None;
     for memory_mib in (RAM_MIB_MIN..=RAM_MIB_MAX).rev().step_by(RAM_MIB_STEP) {
         let mut arguments = drive("floppy", built.floppy.as_os_str()).to_vec();
-        arguments.extend(["-cdrom".into(), built.iso.clone().into()]);
+        arguments.extend([
+            "-cdrom".into(),
+            built.iso.clone().into(),
+            "-boot".into(),
+            "d".into(),
+        ]);
         // Without a twin, a box that is ready is soon active.
-        let machine = Machine::boot(memory_mib, NullModem::None, &arguments)?;
+        let machine = Machine::boot(memory_mib, Twin::None, &arguments)?;
         let ready = machine.wait_for("active, ready", LIMIT).is_some();
         eprintln!(
             "bench: {memory_mib} MiB: {}",

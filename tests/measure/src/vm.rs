@@ -16,8 +16,8 @@ pub(crate) struct Machine {
     lines: Receiver<(Instant, String)>,
 }
 
-/// Hardware that every measured box has: two processors, two cards. Behind the first card QEMU itself answers on
-/// 10.0.2.100:80, the one server of boot.toml.
+/// Hardware that every measured box has: two processors, and a card behind which QEMU itself answers
+/// on 10.0.2.100:80, the one server of boot.toml.
 const HARDWARE: &[&str] = &[
     "-accel",
     "tcg,thread=multi",
@@ -30,48 +30,58 @@ const HARDWARE: &[&str] = &[
     "none",
     "-nic",
     "user,model=virtio-net-pci,restrict=on,guestfwd=tcp:10.0.2.100:80-cmd:cat",
-    "-nic",
-    "user,model=virtio-net-pci,restrict=on,net=192.0.2.0/24",
 ];
 
-/// Where the second serial port leads.
+/// What the second card and the second serial port are joined to.
 #[derive(Clone, Copy)]
-pub(crate) enum NullModem<'a> {
-    /// Nothing is plugged in.
+pub(crate) enum Twin<'a> {
+    /// Nothing: the cables hang loose.
     None,
-    /// This machine holds the cable's socket.
-    Listen(&'a Path),
-    /// This machine joins the one that listens.
-    Join(&'a Path),
+    /// The other box, which comes second; the cables' sockets are in this folder.
+    Second(&'a Path),
+    /// The other box, which came first.
+    First(&'a Path),
 }
 
-impl NullModem<'_> {
+impl Twin<'_> {
     fn arguments(self) -> Vec<OsString> {
-        let (path, how) = match self {
-            NullModem::None => return vec!["-serial".into(), "null".into()],
-            NullModem::Listen(path) => (path, ",server=on,wait=off"),
-            NullModem::Join(path) => (path, ",server=off"),
+        let (folder, ends, side) = match self {
+            Twin::None => {
+                let loose = ["-device", "virtio-net-pci", "-serial", "null"];
+                return loose.map(OsString::from).to_vec();
+            }
+            Twin::Second(folder) => (folder, ["sync-1", "sync-2"], "server=on,wait=off"),
+            Twin::First(folder) => (folder, ["sync-2", "sync-1"], "server=off"),
         };
-        let mut device = OsString::from("socket,id=modem,path=");
-        device.push(path);
-        device.push(how);
-        vec![
-            "-chardev".into(),
-            device,
-            "-serial".into(),
-            "chardev:modem".into(),
-        ]
+        let [here, there] = ends.map(|end| folder.join(end).display().to_string());
+        let modem = folder.join("modem").display().to_string();
+        let network = format!(
+            "dgram,id=sync,local.type=unix,local.path={here},remote.type=unix,remote.path={there}"
+        );
+        let modem = format!("socket,id=modem,path={modem},{side}");
+        let card = "virtio-net-pci,netdev=sync";
+        let cables = [
+            "-netdev",
+            &network,
+            "-device",
+            card,
+            "-chardev",
+            &modem,
+            "-serial",
+            "chardev:modem",
+        ];
+        cables.map(OsString::from).to_vec()
     }
 }
 
 impl Machine {
     /// Powers on a machine with this much memory and these further arguments for QEMU.
-    pub(crate) fn boot(memory_mib: u32, modem: NullModem, arguments: &[OsString]) -> Result<Self> {
+    pub(crate) fn boot(memory_mib: u32, twin: Twin, arguments: &[OsString]) -> Result<Self> {
         let mut command = Command::new("qemu-system-x86_64");
         command
             .args(HARDWARE)
             .args(["-m", &memory_mib.to_string(), "-serial", "stdio"]);
-        command.args(modem.arguments()).args(arguments);
+        command.args(twin.arguments()).args(arguments);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
