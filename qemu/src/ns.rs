@@ -16,42 +16,62 @@ use std::thread::{self, JoinHandle};
 const INSIDE: &str = "POLLUX_TESTBED_INSIDE";
 const NETNS_DIR: &str = "/run/netns";
 
-/// Returns inside the namespaces only: outside, this process becomes `unshare` running itself again.
+/// Returns inside the namespaces only. Outside, this process runs itself again in there, waits, and ends as
+/// the one inside did.
 pub fn enter() -> Result<()> {
     if std::env::var_os(INSIDE).is_some() && std::process::id() == 1 {
         return furnish();
     }
     let program = std::env::current_exe().context("finding this program's own path")?;
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--net", "--mount", "--pid", "--fork"]);
-    unshare.args(["--mount-proc", "--kill-child"]);
+    // Whatever kills this process kills the one inside, and that all the others.
+    let mut inside = Command::new("setpriv");
+    inside.args(["--pdeathsig", "KILL", "setsid", "unshare"]);
+    inside.args(["--net", "--mount", "--pid", "--fork", "--mount-proc"]);
+    inside.arg("--kill-child");
     if !nix::unistd::Uid::effective().is_root() {
-        unshare.args(["--user", "--map-root-user"]);
+        inside.args(["--user", "--map-root-user"]);
     }
-    unshare
+    inside
         .arg("--")
         .arg(program)
         .args(std::env::args_os().skip(1));
-    let error = unshare.env(INSIDE, "1").exec();
-    Err(error).context("starting unshare (package util-linux)")
+    let child = inside.env(INSIDE, "1").stdin(Stdio::null()).spawn();
+    let mut child = child.context("starting unshare (package util-linux)")?;
+    end_on_signals()?;
+    let status = child.wait().context("waiting for the testbed inside")?;
+    std::process::exit(status.code().unwrap_or(1))
 }
 
-/// What a fresh network namespace lacks, and a way to be interrupted: PID 1 gets no default action.
+/// Ends this process, and with it all that it started, when the terminal says so.
+fn end_on_signals() -> Result<()> {
+    let wanted = [
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ];
+    let mut signals = signal_hook::iterator::Signals::new(wanted)?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                eprintln!("testbed: interrupted; everything it started is gone");
+                std::process::exit(128 + signal);
+            }
+        })?;
+    Ok(())
+}
+
+/// The boxes keep time by the millisecond, and what else runs on this machine should not stop them. The
+/// kernel shares time among sessions first (sched_autogroup), so it is our own session, which setsid
+/// made, that is told.
+fn hurry() {
+    // Not root, or no such knob: then a busy machine shows in the figures.
+    let _ = std::fs::write("/proc/self/autogroup", "-10");
+}
+
+/// What a fresh network namespace lacks.
 fn furnish() -> Result<()> {
-    thread::Builder::new().name("signals".into()).spawn(|| {
-        let wanted = [
-            signal_hook::consts::SIGINT,
-            signal_hook::consts::SIGTERM,
-            signal_hook::consts::SIGHUP,
-        ];
-        let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) else {
-            return;
-        };
-        if let Some(signal) = signals.forever().next() {
-            eprintln!("testbed: interrupted; everything it started is gone");
-            std::process::exit(128 + signal);
-        }
-    })?;
+    hurry();
     run("mount", ["-t", "tmpfs", "testbed", "/run"])?;
     std::fs::create_dir_all(NETNS_DIR).context("making /run/netns in our mount namespace")?;
     ip("link set lo up\n")

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How long a box may take from power-on to its first role, under emulation on a busy machine.
 pub const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
+/// From question to question where a state is waited for that nobody announces.
+const ASK_INTERVAL: Duration = Duration::from_millis(300);
 /// How long a change of role may take before it counts as not happening.
 pub const ROLE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -139,45 +141,30 @@ impl Pair {
                 .console
                 .wait_for(mark, "a role, ready", BOOT_TIMEOUT, is_standing)?;
         }
-        // Both may say `standby` first; whoever says `active` then is asked, with its peer.
-        let first = self.wait_active(marks, ROLE_TIMEOUT)?;
-        self.confirm_active(first)
+        self.active()
     }
 
-    /// The first box that says `active, ready` after `marks`.
-    fn wait_active(&self, marks: [Mark; 2], timeout: Duration) -> Result<usize> {
-        let deadline = Instant::now() + timeout;
+    /// Which box is active, once exactly one is and the other is standby.
+    pub fn active(&self) -> Result<usize> {
+        let deadline = Instant::now() + ROLE_TIMEOUT;
         loop {
-            for (index, (machine, mark)) in self.boxes.iter().zip(marks).enumerate() {
-                let turn = Duration::from_millis(50);
-                if machine
-                    .console
-                    .wait_for(mark, "`active, ready`", turn, is_active)
-                    .is_ok()
-                {
-                    return Ok(index);
+            let mark = self.boxes[0].console.mark();
+            let [castor, pollux] = [self.role(0)?, self.role(1)?];
+            match (castor.as_str(), pollux.as_str()) {
+                ("active", "standby") => return Ok(0),
+                ("standby", "active") => return Ok(1),
+                _ if Instant::now() > deadline => {
+                    bail!(
+                        "exactly one box should be active; castor is {castor}, pollux is {pollux}"
+                    );
                 }
+                // The two were not asked at the same moment, or are about to agree.
+                _ => drop(
+                    self.boxes[0]
+                        .console
+                        .wait_for(mark, "news", ASK_INTERVAL, is_news),
+                ),
             }
-            if Instant::now() > deadline {
-                bail!("neither box became active within {timeout:?}");
-            }
-        }
-    }
-
-    fn confirm_active(&self, index: usize) -> Result<usize> {
-        let roles = [self.role(0)?, self.role(1)?];
-        let other = 1 - index;
-        match (
-            roles.get(index).map(String::as_str),
-            roles.get(other).map(String::as_str),
-        ) {
-            (Some("active"), Some("standby")) => Ok(index),
-            (Some("standby"), Some("active")) => Ok(other),
-            _ => bail!(
-                "exactly one box should be active; castor is {}, pollux is {}",
-                roles[0],
-                roles[1]
-            ),
         }
     }
 
@@ -199,7 +186,7 @@ impl Pair {
 
     /// Fails unless box `index` is active and the other is not.
     pub fn expect_active(&self, index: usize) -> Result<()> {
-        if self.confirm_active(index)? != index {
+        if self.active()? != index {
             bail!(
                 "{} should be active and is not",
                 self.machine(index)?.name()
@@ -208,26 +195,23 @@ impl Pair {
         Ok(())
     }
 
-    /// Which box is active; exactly one must be.
-    pub fn active(&self) -> Result<usize> {
-        self.confirm_active(0)
-    }
-
     /// Waits until one box is active, the other standby, both ready and all links up.
     pub fn wait_calm(&self) -> Result<()> {
         let deadline = Instant::now() + BOOT_TIMEOUT;
         loop {
+            let mark = self.boxes[0].console.mark();
             let status = [self.status(0)?, self.status(1)?];
             if status.iter().all(|status| is_calm(status)) && self.active().is_ok() {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "the pair does not come to rest:\n{}\n\n{}",
-                    status[0].join("\n"),
-                    status[1].join("\n")
-                );
+                let [castor, pollux] = status.map(|lines| lines.join("\n"));
+                bail!("the pair does not come to rest:\n{castor}\n\n{pollux}");
             }
+            // Something new, or time to ask again: not every link that comes up is in the log.
+            let _ = self.boxes[0]
+                .console
+                .wait_for(mark, "news", ASK_INTERVAL, is_news);
         }
     }
 

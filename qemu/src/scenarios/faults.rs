@@ -1,7 +1,7 @@
 //! Faults of a healthy pair: who is active afterwards, and who is not. What must not happen is watched for many
-//! times the dead time (200 ms).
+//! times the dead time.
 
-use super::stage::{Stage, ensure};
+use super::stage::{CALM_TIMING, Stage, ensure};
 use crate::config::PairConfig;
 use crate::net::{self, CLIENT, ECHO_PORT, VIRTUAL_V4};
 use crate::pair::{BOOT_TIMEOUT, Order, Pair, ROLE_TIMEOUT, is_active, is_standing};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Fifteen dead times.
+/// Six dead times of the shared pair.
 const WATCH: Duration = Duration::from_secs(3);
 /// Hard limit for an unplanned takeover.
 const OUTAGE_MAX: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const STALL: Duration = Duration::from_secs(2);
 pub fn same_instant(stage: &mut Stage) -> Result<()> {
     stage.without_pair();
     let order = Order::new("same-instant", &stage.logs)
-        .with(|config: &mut PairConfig| config.priorities = [100, 100]);
+        .with(|config: &mut PairConfig| config.timing = CALM_TIMING);
     let pair = Pair::assemble(&stage.world, &order)?;
     let active = pair.boot()?;
     let marks = pair.marks();
