@@ -33,14 +33,13 @@ impl fmt::Display for Finding {
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 8] = [
     ("files are short", text::short),
     ("no path of one machine", text::no_machine_path),
     ("nothing left for later", text::nothing_left_over),
     ("waits wait for events", text::waits_for_events),
     ("modules say what they are for", sources::module_docs),
     ("lints are silenced in tests only", sources::lints_kept),
-    ("unsafe gives its reason", sources::unsafe_explained),
     ("proto and plan are no_std", sources::no_std),
     ("every crate keeps the lints", manifests::lints_inherited),
 ];

@@ -19,7 +19,7 @@ const PURE: [&str; 2] = ["firmware/proto/src/lib.rs", "firmware/plan/src/lib.rs"
 pub(crate) fn module_docs(tree: &Tree) -> Vec<Finding> {
     let bare = tree
         .ending(".rs")
-        .filter(|file| !file.text.starts_with("//!") && !is_test(file));
+        .filter(|file| !file.text.starts_with("//!") && !is_test(tree, file));
     bare.map(|file| {
         finding(
             file,
@@ -35,7 +35,7 @@ pub(crate) fn lints_kept(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree
         .ending(".rs")
-        .filter(|file| file.path.starts_with("firmware/") && !is_test(file))
+        .filter(|file| file.path.starts_with("firmware/") && !is_test(tree, file))
     {
         let mut under_test = false;
         for (line, text) in file.lines() {
@@ -61,36 +61,16 @@ fn next_is_test(file: &File, line: usize) -> bool {
         .is_some_and(|next| next.contains("cfg(test)"))
 }
 
-/// A file that is compiled for tests only.
-fn is_test(file: &File) -> bool {
-    file.path.contains("/tests/") || file.path.ends_with("tests.rs")
-}
-
-/// `unsafe` stands in firmware/sys alone (the compiler sees to that), each use under a `SAFETY` comment.
-pub(crate) fn unsafe_explained(tree: &Tree) -> Vec<Finding> {
-    const REACH_LINES: usize = 6;
-    let mut findings = Vec::new();
-    for file in tree
-        .ending(".rs")
-        .filter(|file| file.path.starts_with("firmware/sys/"))
-    {
-        let mut explained_at = None;
-        for (line, text) in file.lines() {
-            if text.contains("SAFETY:") {
-                explained_at = Some(line);
-            }
-            let code = text.split("//").next().unwrap_or_default();
-            let explained = explained_at.is_some_and(|at| line - at <= REACH_LINES);
-            if (code.contains("unsafe {") || code.contains("unsafe impl")) && !explained {
-                findings.push(finding(
-                    file,
-                    line,
-                    "is unsafe without a `// SAFETY:` above it; say why it is sound",
-                ));
-            }
-        }
-    }
-    findings
+/// A file that is compiled for tests only: by its name, or because its parent says so.
+fn is_test(tree: &Tree, file: &File) -> bool {
+    let Some((folder, name)) = file.path.rsplit_once('/') else {
+        return false;
+    };
+    let declared = format!("#[cfg(test)]\nmod {};", name.trim_end_matches(".rs"));
+    let mut siblings = tree.files().filter(|other| other.path.starts_with(folder));
+    folder.ends_with("/tests")
+        || name.ends_with("tests.rs")
+        || siblings.any(|sibling| sibling.text.contains(&declared))
 }
 
 /// The pure crates say `no_std`.
@@ -134,24 +114,9 @@ mod tests {
         assert_eq!(lints_kept(&Tree::of("qemu/a.rs", silenced)), []);
         let test = "#[cfg(test)]\n#[allow(clippy::unwrap_used)]\nmod tests {}\n";
         assert_eq!(lints_kept(&Tree::of("firmware/a.rs", test)), []);
+        assert_eq!(lints_kept(&Tree::of("firmware/a/tests.rs", silenced)), []);
         let test = "#[allow(clippy::unwrap_used)]\n#[cfg(test)]\nmod tests {}\n";
         assert_eq!(lints_kept(&Tree::of("firmware/a.rs", test)), []);
-    }
-
-    #[test]
-    fn unsafe_without_a_reason_is_found() {
-        let path = "firmware/sys/src/a.rs";
-        assert_eq!(
-            unsafe_explained(&Tree::of(path, "let x = unsafe { f() };\n")).len(),
-            1
-        );
-        assert_eq!(
-            unsafe_explained(&Tree::of(
-                path,
-                "// SAFETY: f has no conditions.\nlet x = unsafe { f() };\n"
-            )),
-            []
-        );
     }
 
     #[test]
