@@ -49,19 +49,21 @@ pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
         ..Report::default()
     };
     let began = timeline.note("testbed", "both boxes are powered on");
-    let active = pair.boot()?;
+    pair.boot()?;
     report.boot_s = began.elapsed().as_secs_f64();
     let load = Load::start()?;
     let display = RateDisplay::start(timeline, &load.http)?;
     thread::sleep(WATCH);
 
+    let active = pair.active()?;
     let (survivor, cut) = power_cut(&pair, active, &load, timeline)?;
     report.power_cut_outage_ms = milliseconds(cut.duration());
     write_plot(&cut, &load, folder)?;
     report.rejoin_s = rejoin(&pair, active, survivor)?.as_secs_f64();
     thread::sleep(WATCH);
-    let taken = handover(&pair, active, "takeover", active, &load, timeline)?;
-    let given = handover(&pair, active, "standby", survivor, &load, timeline)?;
+    // There and back: the second lifts the hold that the first put on the box it was typed on.
+    let given = handover(&pair, survivor, "standby", active, &load, timeline)?;
+    let taken = handover(&pair, survivor, "takeover", survivor, &load, timeline)?;
     report.handover_outage_ms = milliseconds(taken.duration().max(given.duration()));
     drop(display);
 
@@ -69,7 +71,7 @@ pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
     report.probes_sent = probe.sent();
     let requests = http.finish();
     let undisturbed = requests.iter().filter(|request| {
-        ![cut, taken, given]
+        ![cut, given, taken]
             .iter()
             .any(|change| is_touched(request, change))
     });

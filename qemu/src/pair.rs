@@ -150,9 +150,10 @@ impl Pair {
         loop {
             let mark = self.boxes[0].console.mark();
             let [castor, pollux] = [self.role(0)?, self.role(1)?];
+            // `held standby` is what an operator's `standby` makes.
             match (castor.as_str(), pollux.as_str()) {
-                ("active", "standby") => return Ok(0),
-                ("standby", "active") => return Ok(1),
+                ("active", "standby" | "held standby") => return Ok(0),
+                ("standby" | "held standby", "active") => return Ok(1),
                 _ if Instant::now() > deadline => {
                     bail!(
                         "exactly one box should be active; castor is {castor}, pollux is {pollux}"

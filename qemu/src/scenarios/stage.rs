@@ -206,7 +206,8 @@ pub fn ensure(is_so: bool, what: &str, found: &str) -> Result<()> {
     Ok(())
 }
 
-/// Turns the firmware to UEFI.
+/// Turns the firmware to UEFI, which needs memory of its own while it loads the kernel.
 pub fn uefi(hardware: &mut Hardware) {
     hardware.firmware = Firmware::Uefi;
+    hardware.memory_mib = 256;
 }
