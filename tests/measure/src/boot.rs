@@ -39,8 +39,7 @@ pub(crate) fn measure(built: &Built, runs: usize) -> Result<Report> {
         &built.twin_medium,
         Twin::Second(&built.work),
     )?;
-    twin.wait_for(ACTIVE, LIMIT)
-        .with_context(|| missing("the twin", ACTIVE))?;
+    twin.wait_for(ACTIVE, LIMIT).context("booting the twin")?;
     let join = Twin::First(&built.work);
 
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
@@ -83,9 +82,7 @@ fn time(built: &Built, subject: Subject, joined: Twin) -> Result<f64> {
         STANDBY
     };
     let machine = boot(built, subject, &built.medium, joined)?;
-    let time = machine
-        .wait_for(wanted, LIMIT)
-        .with_context(|| missing("the box", wanted))?;
+    let time = machine.wait_for(wanted, LIMIT).context("booting the box")?;
     Ok(time.as_secs_f64() * 1000.0)
 }
 
@@ -107,11 +104,4 @@ fn boot(built: &Built, subject: Subject, medium: &Path, joined: Twin) -> Result<
     ]);
     arguments.extend(drive);
     Machine::boot(MEMORY_MIB, joined, &arguments)
-}
-
-fn missing(who: &str, wanted: &str) -> String {
-    format!(
-        "{who} did not say {wanted:?} within {} s of power on",
-        LIMIT.as_secs()
-    )
 }

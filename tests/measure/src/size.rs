@@ -49,7 +49,7 @@ fn least_ram(built: &Built) -> Result<Vec<f64>> {
         ]);
         // Without a twin, a box that is ready is soon active.
         let machine = Machine::boot(memory_mib, Twin::None, &arguments)?;
-        let ready = machine.wait_for("active, ready", LIMIT).is_some();
+        let ready = machine.wait_for("active, ready", LIMIT).is_ok();
         eprintln!(
             "bench: {memory_mib} MiB: {}",
             if ready { "ready" } else { "not ready" }

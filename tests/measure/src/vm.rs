@@ -1,7 +1,7 @@
 //! A virtual machine whose serial console is read line by line until the line that is waited for. Always software emulation:
 //! the same everywhere. Nothing of it reaches the host's network, and it ends with its handle.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -108,17 +108,27 @@ impl Machine {
         })
     }
 
-    /// Waits for a line that holds `wanted`; gives the time since power on, or `None` when it doesn't come within `limit`.
-    pub(crate) fn wait_for(&self, wanted: &str, limit: Duration) -> Option<Duration> {
+    /// Waits for a line that holds `wanted`; gives the time since power on. When it doesn't come within `limit`, the error
+    /// tells what the console said last.
+    pub(crate) fn wait_for(&self, wanted: &str, limit: Duration) -> Result<Duration> {
+        const SHOWN_LINES: usize = 10;
         let deadline = self.power_on + limit;
+        let mut said = Vec::new();
         loop {
-            let (at, line) = self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                .ok()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok((at, line)) = self.lines.recv_timeout(left) else {
+                let last = said
+                    .split_off(said.len().saturating_sub(SHOWN_LINES))
+                    .join("\n");
+                bail!(
+                    "no {wanted:?} within {} s of power on; the console said last:\n{last}",
+                    limit.as_secs()
+                );
+            };
             if line.contains(wanted) {
-                return Some(at - self.power_on);
+                return Ok(at - self.power_on);
             }
+            said.push(line);
         }
     }
 }
