@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a console may take to answer a command.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an attached terminal may take nothing.
+const WATCHER_TIMEOUT: Duration = Duration::from_millis(200);
 /// Lines of context in an error.
 const TAIL_LINES: usize = 12;
 
@@ -164,7 +166,10 @@ impl Console {
 
     /// Copies all that comes to `stream` too, and what it sends to the box, until it closes.
     pub fn attach(&self, mut stream: UnixStream) -> Result<()> {
-        lock(&self.shared.screen).watchers.push(stream.try_clone()?);
+        let watcher = stream.try_clone()?;
+        // A terminal that takes nothing is let go: the others, and the tests, must not wait for it.
+        watcher.set_write_timeout(Some(WATCHER_TIMEOUT))?;
+        lock(&self.shared.screen).watchers.push(watcher);
         let mut bytes = [0; 256];
         loop {
             let count = stream.read(&mut bytes)?;

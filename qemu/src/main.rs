@@ -125,8 +125,7 @@ fn run_demo(target: &Path, socket: &Path, stay: bool, tools: Tools) -> Result<()
     let pair = demo::run(&world, &folder, commit())?;
     println!("{}", folder.display());
     if stay {
-        let program = std::env::current_exe()?;
-        println!("{}", remote::help(&program.display().to_string()));
+        println!("{}", remote::help("qemu/testbed"));
         remote::serve(&pair, socket)?;
     }
     Ok(())
