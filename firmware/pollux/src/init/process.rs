@@ -40,6 +40,11 @@ enum Life {
         since: Instant,
         heard: Instant,
     },
+    /// Killed because it hung, and not gone yet: what it still says counts for nothing.
+    Dying {
+        pid: i32,
+        since: Instant,
+    },
     Waiting {
         since: Instant,
         until: Instant,
@@ -155,9 +160,10 @@ impl Process {
 
     /// Takes note that process `pid` has ended; the sentence to be logged if it was this one.
     pub fn ended(&mut self, now: Instant, pid: i32, how: &str, restart: bool) -> Option<String> {
-        let Life::Running {
+        let (Life::Running {
             pid: own, since, ..
-        } = self.life
+        }
+        | Life::Dying { pid: own, since }) = self.life
         else {
             return None;
         };
@@ -195,15 +201,25 @@ impl Process {
         match self.life {
             _ if !self.description.kind.is_vital() => true,
             Life::Running { heard, .. } => now.saturating_duration_since(heard) < ALIVE_TIMEOUT,
+            Life::Dying { .. } => false,
             Life::Waiting { since, .. } => now.saturating_duration_since(since) < ALIVE_TIMEOUT,
             Life::Stopped { .. } => true,
         }
     }
 
+    /// Gives it up if it runs: the process to be killed, once. Not alive until that has ended.
+    pub fn give_up(&mut self) -> Option<i32> {
+        let Life::Running { pid, since, .. } = self.life else {
+            return None;
+        };
+        self.life = Life::Dying { pid, since };
+        Some(pid)
+    }
+
     /// Its process.
     pub fn pid(&self) -> Option<i32> {
         match self.life {
-            Life::Running { pid, .. } => Some(pid),
+            Life::Running { pid, .. } | Life::Dying { pid, .. } => Some(pid),
             Life::Waiting { .. } | Life::Stopped { .. } => None,
         }
     }
@@ -212,7 +228,7 @@ impl Process {
     pub fn due(&self) -> Option<Instant> {
         match self.life {
             Life::Waiting { until, .. } => Some(until),
-            Life::Running { .. } | Life::Stopped { .. } => None,
+            Life::Running { .. } | Life::Dying { .. } | Life::Stopped { .. } => None,
         }
     }
 
@@ -243,8 +259,10 @@ impl Process {
 
     /// For the console.
     pub fn status(&self, now: Instant) -> WorkerStatus {
-        let (Life::Running { since, .. } | Life::Waiting { since, .. } | Life::Stopped { since }) =
-            self.life;
+        let (Life::Running { since, .. }
+        | Life::Dying { since, .. }
+        | Life::Waiting { since, .. }
+        | Life::Stopped { since }) = self.life;
         let span = now.saturating_duration_since(since).as_millis();
         WorkerStatus {
             name: self.name(),
@@ -254,5 +272,36 @@ impl Process {
             dropped: self.lifeline.dropped(),
             last_end: self.last_end.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_hangs_and_cannot_be_killed_is_left_to_the_watchdog() {
+        let now = Instant::now();
+        let description = Description {
+            kind: WorkerKind::Cluster,
+            tty: None,
+            arguments: Vec::new(),
+            wires: Vec::new(),
+        };
+        let mut process = Process::new(now, description).unwrap();
+        process.life = Life::Running {
+            pid: 7,
+            since: now,
+            heard: now,
+        };
+        assert!(process.is_alive(now));
+        let later = now + ALIVE_TIMEOUT;
+        assert!(!process.is_alive(later));
+        assert_eq!((process.give_up(), process.give_up()), (Some(7), None));
+        process.heard(later);
+        assert!(!process.is_alive(later));
+        assert!(process.ended(later, 7, "killed", true).is_some());
+        assert!(process.is_alive(later));
     }
 }

@@ -19,11 +19,16 @@ const GRACE: Duration = Duration::from_millis(300);
 /// USB sticks show up a good second after we start: no complaint before.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// A drive that has not answered by then hangs, or has a medium that makes it: no complaint waits for
+/// it any longer.
+const DRIVE_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Most devices looked at at once; more wait for a reboot.
 const PROBES_MAX: usize = 32;
 
 struct Probe {
     device: String,
+    started: Instant,
     pid: i32,
     wire: Channel<(), FromProbe>,
     /// Its last words, should it fail.
@@ -40,6 +45,8 @@ pub struct Search {
     media: BTreeMap<String, Medium>,
     found: Option<Instant>,
     reported: bool,
+    /// The box has a config: nothing more is complained of.
+    settled: bool,
 }
 
 impl Search {
@@ -51,11 +58,12 @@ impl Search {
             media: BTreeMap::new(),
             found: None,
             reported: false,
+            settled: false,
         }
     }
 
     /// Reads a device, unless that is under way.
-    pub fn look_at(&mut self, device: &str) -> Result<(), Failure> {
+    pub fn look_at(&mut self, now: Instant, device: &str) -> Result<(), Failure> {
         let known = self.probes.iter().any(|probe| probe.device == device);
         if known || self.probes.len() >= PROBES_MAX {
             return Ok(());
@@ -71,6 +79,7 @@ impl Search {
         })?;
         self.probes.push(Probe {
             device: device.into(),
+            started: now,
             pid,
             wire,
             output,
@@ -97,9 +106,9 @@ impl Search {
             ..Medium::default()
         });
         self.media.insert(probe.device, medium);
-        if self.found.is_none() && self.choice().selected.is_some() {
-            self.found = Some(now);
-        }
+        // A medium that took the place of the one found may hold nothing.
+        let found = self.choice().selected.is_some();
+        self.found = found.then_some(self.found.unwrap_or(now));
         // Something new: what is wrong with it is said again.
         self.reported = false;
         true
@@ -114,22 +123,34 @@ impl Search {
 
     /// What was wrong with everything, once, when it is time to complain.
     pub fn complaint(&mut self, now: Instant) -> Option<Vec<String>> {
-        let early = now.saturating_duration_since(self.started) < PATIENCE;
-        if self.reported || early || !self.probes.is_empty() || self.found.is_some() {
+        if self.complaint_due().is_none_or(|due| now < due) {
             return None;
         }
         self.reported = true;
-        Some(self.choice().remarks)
+        let hangs = |probe: &Probe| {
+            let waited_s = now.saturating_duration_since(probe.started).as_secs();
+            let device = &probe.device;
+            format!("{device}: the drive has not answered for {waited_s} s: take another one")
+        };
+        let mut remarks = self.choice().remarks;
+        remarks.extend(self.probes.iter().map(hangs));
+        Some(remarks)
+    }
+
+    /// When there is something to complain of. A probe that ends before changes that, and wakes us.
+    fn complaint_due(&self) -> Option<Instant> {
+        if self.settled || self.reported || self.found.is_some() {
+            return None;
+        }
+        let drives = self.probes.iter().map(|probe| probe.started);
+        let drives = drives.map(|started| started + DRIVE_PATIENCE).max();
+        Some((self.started + PATIENCE).max(drives.unwrap_or(self.started)))
     }
 
     /// When `decide` or `complaint` has something to say at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.found {
-            Some(found) => Some(found + GRACE),
-            // A probe that ends wakes us anyway.
-            None if !self.reported && self.probes.is_empty() => Some(self.started + PATIENCE),
-            None => None,
-        }
+        let decision = self.found.map(|found| found + GRACE);
+        decision.or_else(|| self.complaint_due())
     }
 
     /// Judges all that was read so far.
@@ -138,15 +159,11 @@ impl Search {
         choose(&media)
     }
 
-    /// No probe is under way.
-    pub fn is_idle(&self) -> bool {
-        self.probes.is_empty()
-    }
-
-    /// Forgets what was read: it is decided.
-    pub fn forget(&mut self) {
+    /// Forgets what was read: it is decided, and the box has its config.
+    pub fn settle(&mut self) {
         self.media.clear();
         self.found = None;
+        self.settled = true;
     }
 
     /// Reads what probes have sent, so that none waits for room.
@@ -170,5 +187,92 @@ impl Probe {
                 FromProbe::Rest(medium) => self.rest = Some(medium),
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::samples::config;
+
+    /// A search that looks at these devices; the first has process 1.
+    fn search(now: Instant, devices: &[&str]) -> Search {
+        let mut search = Search::new(now);
+        for (device, pid) in devices.iter().zip(1..) {
+            let (wire, _) = sys::socket::pair().unwrap();
+            search.probes.push(Probe {
+                device: (*device).into(),
+                started: now,
+                pid,
+                wire: Channel::new(wire).unwrap(),
+                output: File::open("/dev/null").unwrap(),
+                slots: Vec::new(),
+                rest: None,
+            });
+        }
+        search
+    }
+
+    /// What a probe of a good medium sends.
+    fn finds(search: &mut Search, device: &str, generation: u64) {
+        let probe = search
+            .probes
+            .iter_mut()
+            .find(|probe| probe.device == device);
+        let probe = probe.unwrap();
+        let image = plan::image::encode(&config(), generation).unwrap();
+        probe.slots.push((0, image));
+        probe.rest = Some(Medium {
+            place: device.into(),
+            node: Some("node = castor".into()),
+            ..Medium::default()
+        });
+    }
+
+    #[test]
+    fn a_box_that_has_its_config_waits_for_nothing() {
+        let now = Instant::now();
+        let mut search = search(now, &["sda", "sdb"]);
+        finds(&mut search, "sda", 1);
+        assert!(search.ended(now, 1));
+        assert_eq!(search.deadline(), Some(now + GRACE));
+        assert!(search.decide(now + GRACE).unwrap().selected.is_some());
+        search.settle();
+        assert_eq!(search.deadline(), None);
+        assert!(search.ended(now, 2));
+        assert_eq!(
+            (search.deadline(), search.complaint(now + PATIENCE)),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn a_newer_medium_is_found_later_beside_a_drive_that_hangs() {
+        let now = Instant::now();
+        let mut search = search(now, &["fd0", "sda"]);
+        search.settle();
+        finds(&mut search, "sda", 2);
+        assert!(search.ended(now, 2));
+        let choice = search.decide(now + GRACE).unwrap();
+        assert_eq!(choice.selected.unwrap().image.generation, 2);
+        search.settle();
+        assert_eq!(search.deadline(), None);
+    }
+
+    #[test]
+    fn a_drive_that_hangs_does_not_keep_the_box_silent() {
+        let now = Instant::now();
+        let mut search = search(now, &["sda", "fd0"]);
+        assert!(search.ended(now, 1));
+        assert_eq!(search.complaint(now + PATIENCE), None);
+        let due = search.deadline().unwrap();
+        assert_eq!(due, now + DRIVE_PATIENCE);
+        let remarks = search.complaint(due).unwrap();
+        assert!(
+            remarks.iter().any(|remark| remark.starts_with("fd0: ")),
+            "{remarks:?}"
+        );
+        assert_eq!((search.deadline(), search.complaint(due)), (None, None));
     }
 }

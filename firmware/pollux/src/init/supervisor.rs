@@ -22,6 +22,9 @@ pub(super) const FEED_INTERVAL: Duration = Duration::from_secs(2);
 /// PID 1 overslept by this much: the box was stopped as a whole, and nobody may be blamed for silence.
 const STALL: Duration = Duration::from_secs(2);
 
+/// Messages taken from a worker in one turn, so that no worker keeps PID 1 from the others.
+const TURN_MESSAGES_MAX: u32 = 64;
+
 /// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send.
 const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM];
 
@@ -72,7 +75,7 @@ impl Supervisor {
     }
 
     fn look_at(&mut self, device: &str) {
-        if let Err(error) = self.search.look_at(device) {
+        if let Err(error) = self.search.look_at(Instant::now(), device) {
             self.journal
                 .say(Level::Error, &format!("looking at {device}: {error}"));
         }
@@ -122,8 +125,15 @@ impl Supervisor {
                 let name = process.name();
                 self.journal.say(level, &format!("{name}: {text}"));
             }
-            while let Ok(Some(message)) = process.lifeline.receive() {
+            for _ in 0..TURN_MESSAGES_MAX {
+                let Ok(Some(message)) = process.lifeline.receive() else {
+                    break;
+                };
                 process.heard(now);
+                if !may_say(process.description.kind, &message) {
+                    process.lifeline.refuse();
+                    continue;
+                }
                 match message {
                     FromWorker::Alive => {}
                     FromWorker::Standing { role, ready } => {
@@ -230,8 +240,44 @@ impl Supervisor {
     }
 }
 
+/// Whether such a message is for this kind of worker to send. Those who face strangers could command
+/// PID 1 past the password otherwise, once taken over.
+fn may_say(kind: WorkerKind, message: &FromWorker) -> bool {
+    match message {
+        FromWorker::Alive => true,
+        FromWorker::Standing { .. } | FromWorker::Resigned => kind == WorkerKind::Cluster,
+        FromWorker::Ask(..) => kind == WorkerKind::Control,
+        FromWorker::Attached => kind == WorkerKind::Console,
+    }
+}
+
 /// Not one of those that the kernel makes of memory or of other devices.
 fn may_be_medium(device: &str) -> bool {
     let never = ["ram", "loop", "zram", "nbd", "dm-"];
     !device.is_empty() && !never.iter().any(|kind| device.starts_with(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_control_commands_pid_1() {
+        let kinds = [
+            WorkerKind::Cluster,
+            WorkerKind::Dataplane,
+            WorkerKind::Health,
+            WorkerKind::Control,
+            WorkerKind::Console,
+        ];
+        let reboot = FromWorker::Ask(1, Ask::Reboot);
+        let allowed = |message| {
+            kinds
+                .into_iter()
+                .filter(move |kind| may_say(*kind, message))
+        };
+        assert!(allowed(&reboot).eq([WorkerKind::Control]));
+        assert!(allowed(&FromWorker::Resigned).eq([WorkerKind::Cluster]));
+        assert!(allowed(&FromWorker::Alive).eq(kinds));
+    }
 }

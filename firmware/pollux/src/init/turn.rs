@@ -20,7 +20,7 @@ impl Supervisor {
     pub(super) fn search_on(&mut self, now: Instant) {
         self.search.drain();
         if self.running.is_some() {
-            self.mention_newer();
+            self.mention_newer(now);
             return;
         }
         if let Some(remarks) = self.search.complaint(now) {
@@ -32,8 +32,8 @@ impl Supervisor {
         for remark in &choice.remarks {
             self.journal.say(Level::Warn, remark);
         }
-        self.search.forget();
         if let Some(selected) = choice.selected {
+            self.search.settle();
             self.settle(now, selected);
         }
     }
@@ -56,12 +56,11 @@ impl Supervisor {
     }
 
     /// A medium plugged into a box that runs is looked at, but only a reboot takes it.
-    fn mention_newer(&mut self) {
-        if !self.search.is_idle() {
+    fn mention_newer(&mut self, now: Instant) {
+        let Some(choice) = self.search.decide(now) else {
             return;
-        }
-        let choice = self.search.choice();
-        self.search.forget();
+        };
+        self.search.settle();
         let running = self
             .running
             .as_ref()
@@ -139,10 +138,9 @@ impl Supervisor {
             .filter(|process| !process.is_alive(now))
         {
             all_turn = false;
-            if let Some(pid) = process.pid() {
+            if let Some(pid) = process.give_up() {
                 let text = format!("{} gives no sign of life: killing it", process.name());
                 self.journal.say(Level::Error, &text);
-                process.heard(now);
                 kill(pid);
             }
         }

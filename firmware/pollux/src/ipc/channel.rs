@@ -9,10 +9,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
+use sys::poll::{is_hung_up, readable, until};
 
 /// Longest message in bytes: a config slot with room around it. Whoever fills a page of a list stops
 /// well before.
 pub const MESSAGE_BYTES_MAX: usize = 72 * 1024;
+
+/// Messages passed over in one call of `receive`: a sender of garbage keeps nobody in it.
+const GARBAGE_MAX: u32 = 64;
 
 /// A wire's end that sends `Tx` and receives `Rx`.
 pub struct Channel<Tx, Rx> {
@@ -92,11 +96,13 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Channel<Tx, Rx> {
         }
     }
 
-    /// The next message that waits, `None` where none does. Garbage is counted and passed over.
+    /// The next message that waits, `None` where none does. Garbage is counted and passed over; behind
+    /// a lot of it `None` may come although more waits, so whoever waits for the wire comes back.
     pub fn receive(&mut self) -> Result<Option<Rx>, ReceiveError> {
-        loop {
+        for _ in 0..GARBAGE_MAX {
             let length = match self.socket.recv(&mut self.buffer) {
-                Ok(0) => return Err(ReceiveError::Closed(0)),
+                // An empty message looks like the end, and must not pass for it.
+                Ok(0) if self.is_closed() => return Err(ReceiveError::Closed(0)),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -108,11 +114,23 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Channel<Tx, Rx> {
             if let Some(Ok(message)) = message {
                 return Ok(Some(message));
             }
-            self.dropped = self.dropped.saturating_add(1);
+            self.refuse();
         }
+        Ok(None)
     }
 
-    /// Messages dropped so far: for want of room, or because they were none of this wire.
+    /// Counts a message that was not its sender's to send.
+    pub fn refuse(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+    }
+
+    fn is_closed(&self) -> bool {
+        let mut fds = [readable(self.socket.as_fd())];
+        until(&mut fds, Some(0)).is_err() || fds.iter().any(is_hung_up)
+    }
+
+    /// Messages dropped so far: for want of room, because they were none of this wire, or not the
+    /// sender's to send.
     pub fn dropped(&self) -> u32 {
         self.dropped
     }
@@ -165,6 +183,31 @@ mod tests {
         raw.send(&[1, b'x']).unwrap();
         assert_eq!(end.receive(), Ok(Some("x".into())));
         assert_eq!(end.dropped(), 1);
+    }
+
+    #[test]
+    fn an_empty_message_is_not_the_end_of_the_wire() {
+        let (raw, end) = sys::socket::pair().unwrap();
+        let raw = UnixDatagram::from(raw);
+        let mut end = Channel::<u32, String>::new(end).unwrap();
+        raw.send(&[]).unwrap();
+        raw.send(&[1, b'x']).unwrap();
+        assert_eq!(end.receive(), Ok(Some("x".into())));
+        assert_eq!((end.receive(), end.dropped()), (Ok(None), 1));
+        drop(raw);
+        assert_eq!(end.receive(), Err(ReceiveError::Closed(0)));
+    }
+
+    #[test]
+    fn a_flood_of_garbage_lets_the_reader_go() {
+        let (raw, end) = UnixDatagram::pair().unwrap();
+        raw.set_nonblocking(true).unwrap();
+        let mut end = Channel::<u32, String>::new(end.into()).unwrap();
+        let sent = (0..1000)
+            .take_while(|_| raw.send(&[0xff; 3]).is_ok())
+            .count();
+        assert!(sent > 64, "{sent}");
+        assert_eq!((end.receive(), end.dropped()), (Ok(None), GARBAGE_MAX));
     }
 
     #[test]
