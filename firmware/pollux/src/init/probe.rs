@@ -102,10 +102,41 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
     entries.find(same).map(|entry| entry.path())
 }
 
+/// A pipe would make us wait for ever, and a link may lead off the medium: only files are opened.
 fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?
         .take(limit_bytes)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_files_are_read_and_no_more_than_the_limit() {
+        let medium = std::env::temp_dir().join(format!("pollux-probe-{}", std::process::id()));
+        fs::create_dir_all(medium.join("slot-a.plx")).unwrap();
+        symlink("/dev/zero", medium.join("SLOT-B.PLX")).unwrap();
+        fs::write(medium.join("node.txt"), vec![0xff; 100_000]).unwrap();
+        let mut found = Medium::default();
+        read_files(&medium, &mut found);
+        fs::remove_dir_all(&medium).unwrap();
+        let problems = [
+            "SLOT-A.PLX can't be read: it is no file",
+            "SLOT-B.PLX can't be read: it is no file",
+        ];
+        assert_eq!(
+            (found.slots, found.problems),
+            (vec![], problems.map(String::from).into())
+        );
+        assert_eq!(found.node.unwrap().chars().count(), 4096);
+    }
 }
