@@ -20,10 +20,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
-use sys::poll::{both, readable};
+use sys::poll::{both, readable, writable};
 use sys::tty::Raw;
 
-/// Bytes that wait for a slow tty; while there are more, log lines are counted instead of printed.
+/// Bytes that wait for a slow tty; while there are more, log lines are counted instead of printed, and
+/// what is typed and the next page of an answer wait.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
 /// From one attempt to reach control to the next.
@@ -71,8 +72,8 @@ impl Console {
             return Ok(false);
         }
         self.read_control();
-        self.send_request();
         self.write()?;
+        self.send_request();
         Ok(true)
     }
 
@@ -88,10 +89,17 @@ impl Console {
         self.send_request();
     }
 
+    /// The tty does not keep up with what is to be printed.
+    fn is_behind(&self) -> bool {
+        self.output.len() > OUTPUT_BYTES_MAX
+    }
+
     fn wait(&self) -> Result<(), WorkerError> {
         let tty = self.tty.tty().as_fd();
         let tty = if self.output.is_empty() {
             readable(tty)
+        } else if self.is_behind() {
+            writable(tty)
         } else {
             both(tty)
         };
@@ -111,7 +119,7 @@ impl Console {
                         self.lost_log_lines += line.sequence.saturating_sub(expected);
                     }
                     self.last_sequence = line.sequence;
-                    if self.output.len() > OUTPUT_BYTES_MAX {
+                    if self.is_behind() {
                         self.lost_log_lines += 1;
                         continue;
                     }
@@ -129,6 +137,9 @@ impl Console {
 
     /// False once the tty is hung up: a new session begins with a new process.
     fn read_tty(&mut self) -> Result<bool, WorkerError> {
+        if self.is_behind() {
+            return Ok(true);
+        }
         let mut buffer = [0; 256];
         match self.tty.tty().read(&mut buffer) {
             Ok(0) => Ok(false),
@@ -148,10 +159,7 @@ impl Console {
     fn read_control(&mut self) {
         while let Some(control) = &mut self.control {
             match control.receive() {
-                Ok(Some(response)) => {
-                    self.shell.answered(response);
-                    self.send_request();
-                }
+                Ok(Some(response)) => self.shell.answered(response),
                 Ok(None) => break,
                 Err(_) => self.lose_control(),
             }
@@ -159,6 +167,9 @@ impl Console {
     }
 
     fn send_request(&mut self) {
+        if self.is_behind() {
+            return;
+        }
         let Some(control) = &mut self.control else {
             return;
         };
@@ -186,5 +197,42 @@ impl Console {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A console whose tty nobody reads, and the other end of its control socket.
+    fn console() -> (Console, Channel<Response, Request>) {
+        let (control, server) = sys::socket::pair().unwrap();
+        let (lifeline, _) = sys::socket::pair().unwrap();
+        let tty = File::options().read(true).write(true).open("/dev/ptmx");
+        let console = Console {
+            tty: Raw::enter(tty.unwrap()).unwrap(),
+            lifeline: Channel::new(lifeline).unwrap(),
+            control: Some(Channel::new(control).unwrap()),
+            shell: Shell::new(),
+            output: Vec::new(),
+            lost_log_lines: 0,
+            last_sequence: 0,
+        };
+        (console, Channel::new(server).unwrap())
+    }
+
+    #[test]
+    fn a_tty_that_does_not_keep_up_is_not_read_and_nothing_is_asked_for_it() {
+        let (mut console, mut server) = console();
+        console.shell.connected();
+        console.output = vec![b'x'; OUTPUT_BYTES_MAX + 1];
+        // Nothing is typed at the other end, so reading would wait for ever.
+        assert!(console.read_tty().unwrap());
+        console.send_request();
+        assert_eq!(server.receive(), Ok(None));
+        console.output.clear();
+        console.send_request();
+        assert_eq!(server.receive(), Ok(Some(Request::Hello)));
     }
 }
