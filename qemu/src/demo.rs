@@ -1,38 +1,30 @@
 //! The demo: boots the pair, cuts the active box's power under load, lets it rejoin, hands over by hand, and
 //! writes what a client saw of it to a folder. The outage is measured, never computed from logs.
 
+mod change;
+mod load;
+
 use crate::capture::Capture;
 use crate::config::PairConfig;
-use crate::net::{CLIENT, ECHO_PORT, NETWORKS, VIRTUAL_V4};
-use crate::pair::{BOOT_TIMEOUT, Order, Pair, ROLE_TIMEOUT, World, is_active, is_standing};
+use crate::net::NETWORKS;
+use crate::pair::{Order, Pair, World};
 use crate::plot::Plot;
-use crate::probe::http::{HttpStream, Request, tally};
-use crate::probe::udp::{Answer, Outage, UdpProbe};
+use crate::probe::http::{Request, tally};
+use crate::probe::udp::Answer;
 use crate::rate::RateDisplay;
 use crate::report::Report;
-use crate::servers::PORT_NAT;
 use crate::timeline::Timeline;
 use anyhow::{Context, Result, bail};
+use change::{Change, handover, milliseconds, power_cut, rejoin};
+use load::{Load, WATCH};
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// From request to request.
-const REQUEST_INTERVAL: Duration = Duration::from_millis(25);
-/// How long each state is watched before and after a change: what is measured lies in it.
-const WATCH: Duration = Duration::from_secs(3);
 /// The picture shows this much around the power cut.
 const WINDOW_MS: (f64, f64) = (-400.0, 1000.0);
-const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What a client does to the pair all the while.
-struct Load {
-    probe: UdpProbe,
-    http: Arc<HttpStream>,
-}
 
 /// Runs it all; the pair is still up when it returns.
 pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
@@ -52,30 +44,10 @@ pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
     pair.boot()?;
     report.boot_s = began.elapsed().as_secs_f64();
     let load = Load::start()?;
-    let display = RateDisplay::start(timeline, &load.http)?;
-    thread::sleep(WATCH);
+    let changes = play(&pair, &load, timeline, folder, &mut report)?;
 
-    let active = pair.active()?;
-    let (survivor, cut) = power_cut(&pair, active, &load, timeline)?;
-    report.power_cut_outage_ms = milliseconds(cut.duration());
-    write_plot(&cut, &load, folder)?;
-    report.rejoin_s = rejoin(&pair, active, survivor)?.as_secs_f64();
-    thread::sleep(WATCH);
-    // There and back: the second lifts the hold that the first put on the box it was typed on.
-    let given = handover(&pair, survivor, "standby", active, &load, timeline)?;
-    let taken = handover(&pair, survivor, "takeover", survivor, &load, timeline)?;
-    report.handover_outage_ms = milliseconds(taken.duration().max(given.duration()));
-    drop(display);
-
-    let Load { probe, http } = load;
-    report.probes_sent = probe.sent();
-    let requests = http.finish();
-    let undisturbed = requests.iter().filter(|request| {
-        ![cut, given, taken]
-            .iter()
-            .any(|change| is_touched(request, change))
-    });
-    report.set_requests(tally(&requests), &tally(undisturbed));
+    report.probes_sent = load.probe.sent();
+    add_requests(&load.http.finish(), &changes, timeline, &mut report);
     captures
         .into_iter()
         .try_for_each(|capture| capture.finish().map(drop))?;
@@ -89,96 +61,57 @@ pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
     Ok(pair)
 }
 
-impl Load {
-    fn start() -> Result<Self> {
-        let address: IpAddr = VIRTUAL_V4.parse()?;
-        let probe = UdpProbe::start(CLIENT, SocketAddr::new(address, ECHO_PORT))?;
-        let first = probe.wait_answer(Instant::now(), FIRST_ANSWER_TIMEOUT);
-        first.context("waiting for the UDP service behind the virtual address")?;
-        let http = HttpStream::start(CLIENT, SocketAddr::new(address, PORT_NAT), REQUEST_INTERVAL)?;
-        Ok(Load {
-            probe,
-            http: Arc::new(http),
-        })
-    }
-
-    /// Waits until the client is served again after `fault`, watches on, and gives the outage.
-    fn outage_after(&self, fault: Instant) -> Result<Outage> {
-        self.probe.wait_answer(fault, ROLE_TIMEOUT)?;
-        thread::sleep(WATCH);
-        let before = fault
-            .checked_sub(Duration::from_millis(100))
-            .unwrap_or(fault);
-        Ok(self.probe.outage_since(before))
-    }
-}
-
-fn power_cut(
+/// Power cut, rejoin, and a handover there and back.
+fn play(
     pair: &Pair,
-    active: usize,
     load: &Load,
     timeline: &Timeline,
-) -> Result<(usize, Outage)> {
+    folder: &Path,
+    report: &mut Report,
+) -> Result<[Change; 3]> {
+    let _display = RateDisplay::start(timeline, &load.http)?;
+    thread::sleep(WATCH);
+    let active = pair.active()?;
     let survivor = 1 - active;
-    let console = &pair.machine(survivor)?.console;
-    let mark = console.mark();
-    let fault = pair.machine(active)?.power_cut();
-    let outage = load.outage_after(fault)?;
-    console.wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
-    let millis = milliseconds(outage.duration());
-    timeline.note(
-        "client",
-        format!("outage of {millis:.1} ms by the power cut"),
-    );
-    Ok((survivor, outage))
+    let cut = power_cut(pair, active, load, timeline)?;
+    report.power_cut_outage_ms = cut.outage_ms();
+    write_plot(&cut, load, folder)?;
+    report.rejoin_s = rejoin(pair, active, survivor)?.as_secs_f64();
+    thread::sleep(WATCH);
+    // The second lifts the hold that the first put on the box it was typed on.
+    let given = handover(pair, (survivor, "standby"), active, load, timeline)?;
+    let taken = handover(pair, (survivor, "takeover"), survivor, load, timeline)?;
+    report.handover_outage_ms = taken.outage_ms().max(given.outage_ms());
+    Ok([cut, given, taken])
 }
 
-fn rejoin(pair: &Pair, dead: usize, survivor: usize) -> Result<Duration> {
-    let machine = pair.machine(dead)?;
-    let mark = machine.console.mark();
-    let began = Instant::now();
-    machine.power_on()?;
-    let line = machine
-        .console
-        .wait_for(mark, "`standby, ready`", BOOT_TIMEOUT, is_standing)?;
-    pair.expect_active(survivor)?;
-    Ok(line.at.duration_since(began))
-}
-
-/// Types `command` at box `at` and measures until box `expected` is active.
-fn handover(
-    pair: &Pair,
-    at: usize,
-    command: &str,
-    expected: usize,
-    load: &Load,
+/// Adds the requests up, and says of each that should not have failed how it did.
+fn add_requests(
+    requests: &[Request],
+    changes: &[Change],
     timeline: &Timeline,
-) -> Result<Outage> {
-    let typed = &pair.machine(at)?.console;
-    let heir = &pair.machine(expected)?.console;
-    let mark = heir.mark();
-    let began = timeline.note(pair.machine(at)?.name(), format!("typed `{command}`"));
-    typed.ask(command)?;
-    heir.wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
-    let outage = load.outage_after(began)?;
-    pair.expect_active(expected)?;
-    let millis = milliseconds(outage.duration());
-    timeline.note(
-        "client",
-        format!("outage of {millis:.1} ms by the handover (`{command}`)"),
-    );
-    Ok(outage)
+    report: &mut Report,
+) {
+    let is_touched = |request: &&Request| changes.iter().any(|change| change.touches(request));
+    let undisturbed: Vec<_> = requests
+        .iter()
+        .filter(|request| !is_touched(request))
+        .collect();
+    for request in &undisturbed {
+        if let Err(why) = &request.outcome {
+            let at_s = crate::timeline::seconds(timeline.at_ms(request.began));
+            let millis = milliseconds(request.ended.duration_since(request.began));
+            timeline.note(
+                "client",
+                format!("request begun at {at_s:.3} s failed after {millis:.0} ms: {why}"),
+            );
+        }
+    }
+    report.set_requests(tally(requests), &tally(undisturbed));
 }
 
-/// Without connection sync (a later version), a connection that is open while the boxes change roles is
-/// lost; only what neither began nor was under way during a change must have succeeded.
-fn is_touched(request: &Request, change: &Outage) -> bool {
-    request.began <= change.to && request.ended >= change.from
-}
-
-fn write_plot(cut: &Outage, load: &Load, folder: &Path) -> Result<()> {
-    // The last answer before the silence and the cut are a probe's interval apart.
-    let zero = cut.from;
+fn write_plot(cut: &Change, load: &Load, folder: &Path) -> Result<()> {
+    let zero = cut.begun;
     let since = |moment: Instant| match moment.checked_duration_since(zero) {
         Some(after) => milliseconds(after),
         None => -milliseconds(zero.duration_since(moment)),
@@ -187,12 +120,12 @@ fn write_plot(cut: &Outage, load: &Load, folder: &Path) -> Result<()> {
     let answers = load.probe.answers_since(start).into_iter();
     let dot =
         |Answer { sent, received }| (since(sent), milliseconds(received.duration_since(sent)));
-    let outage_ms = (0.0, since(cut.to));
+    let outage_ms = (since(cut.outage.from), since(cut.outage.to));
     let requests = load.http.so_far().into_iter();
     let plot = Plot {
         title: format!(
             "Power cut of the active box: {:.0} ms without an answer",
-            outage_ms.1
+            cut.outage_ms()
         ),
         answers_ms: answers.map(dot).collect(),
         outage_ms,
@@ -224,8 +157,4 @@ fn conclude(report: &Report, timeline: &Timeline, folder: &Path) -> Result<()> {
         bail!("the demo failed: {}", failures.join("; "));
     }
     Ok(())
-}
-
-fn milliseconds(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
 }

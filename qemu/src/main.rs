@@ -26,7 +26,7 @@ mod tools;
 mod tunnel;
 mod vm;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pair::World;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ enum What {
         #[arg(long)]
         list: bool,
         #[command(flatten)]
-        tools: Option<Tools>,
+        tools: Tools,
     },
     /// Attach to a box's console; ctrl-] leaves it.
     Console {
@@ -104,12 +104,7 @@ fn run(Cli { target, command }: Cli) -> Result<()> {
             scenarios::list();
             Ok(())
         }
-        What::Test {
-            names,
-            tools: Some(tools),
-            ..
-        } => run_tests(&target, &names, tools),
-        What::Test { tools: None, .. } => bail!("tell what to test: see `testbed test --help`"),
+        What::Test { names, tools, .. } => run_tests(&target, &names, tools),
         What::Console { node } => remote::console(&socket, &node),
         What::Link { action, cable } => remote::command(&socket, &["link", &action, &cable]),
         What::Power { action, node } => remote::command(&socket, &["power", &action, &node]),

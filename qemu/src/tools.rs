@@ -11,19 +11,24 @@ use std::process::Command;
 #[derive(Debug, Clone, Args)]
 pub struct Tools {
     /// The ISO that both boxes boot.
-    #[arg(long, env = "POLLUX_ISO", value_name = "PATH")]
+    #[arg(long, env = "POLLUX_ISO", value_name = "PATH", default_value = "")]
     pub iso: PathBuf,
     /// `polluxctl`, which writes config media.
-    #[arg(long, env = "POLLUX_CTL", value_name = "PATH")]
+    #[arg(long, env = "POLLUX_CTL", value_name = "PATH", default_value = "")]
     pub polluxctl: PathBuf,
     /// The kernel in the ISO, to be booted directly in some scenarios.
-    #[arg(long, env = "POLLUX_KERNEL", value_name = "PATH")]
+    #[arg(long, env = "POLLUX_KERNEL", value_name = "PATH", default_value = "")]
     pub kernel: PathBuf,
     /// The initramfs in the ISO.
-    #[arg(long, env = "POLLUX_INITRAMFS", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "POLLUX_INITRAMFS",
+        value_name = "PATH",
+        default_value = ""
+    )]
     pub initramfs: PathBuf,
     /// The binary in that initramfs.
-    #[arg(long, env = "POLLUX_INIT", value_name = "PATH")]
+    #[arg(long, env = "POLLUX_INIT", value_name = "PATH", default_value = "")]
     pub init: PathBuf,
 }
 
@@ -46,11 +51,11 @@ impl Tools {
             &self.initramfs,
             &self.init,
         ] {
+            if path.as_os_str().is_empty() {
+                bail!("what to test was not given: start this by qemu/testbed, which builds it");
+            }
             if !path.is_file() {
-                bail!(
-                    "{} is not there: build it with qemu/demo or tests/run",
-                    path.display()
-                );
+                bail!("{} is not there: qemu/testbed builds it", path.display());
             }
         }
         Ok(())

@@ -84,7 +84,9 @@ impl Machine {
         }
         let log = File::create(self.folder.join("qemu.log"))?;
         let lives = self.qmp.lives();
-        let mut command = Command::new(QEMU);
+        // Behind the client and the servers, or its emulated load would be taken for an outage.
+        let mut command = Command::new("nice");
+        command.args(["-n", "5", QEMU]);
         command.args(arguments::arguments(&self.name, &self.folder, hardware)?);
         command
             .stdin(Stdio::null())

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// A request that takes longer has failed.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests under way at once, so that slow ones do not thin out the stream.
-const WORKERS: u32 = 16;
+const WORKERS: u32 = 48;
 
 /// A finished request.
 #[derive(Debug, Clone)]
