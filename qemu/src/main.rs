@@ -52,8 +52,6 @@ enum What {
         /// Leave the pair running afterwards.
         #[arg(long)]
         stay: bool,
-        #[command(flatten)]
-        tools: Tools,
     },
     /// Run scenarios; logs go to target/tests/NAME/.
     Test {
@@ -62,8 +60,6 @@ enum What {
         /// Only say which there are.
         #[arg(long)]
         list: bool,
-        #[command(flatten)]
-        tools: Tools,
     },
     /// Attach to a box's console; ctrl-] leaves it.
     Console {
@@ -99,20 +95,20 @@ fn main() -> ExitCode {
 fn run(Cli { target, command }: Cli) -> Result<()> {
     let socket = target.join("testbed.sock");
     match command {
-        What::Demo { stay, tools } => run_demo(&target, &socket, stay, tools),
+        What::Demo { stay } => run_demo(&target, &socket, stay),
         What::Test { list: true, .. } => {
             scenarios::list();
             Ok(())
         }
-        What::Test { names, tools, .. } => run_tests(&target, &names, tools),
+        What::Test { names, .. } => run_tests(&target, &names),
         What::Console { node } => remote::console(&socket, &node),
         What::Link { action, cable } => remote::command(&socket, &["link", &action, &cable]),
         What::Power { action, node } => remote::command(&socket, &["power", &action, &node]),
     }
 }
 
-fn run_demo(target: &Path, socket: &Path, stay: bool, tools: Tools) -> Result<()> {
-    tools.check()?;
+fn run_demo(target: &Path, socket: &Path, stay: bool) -> Result<()> {
+    let tools = Tools::from_environment()?;
     ns::enter()?;
     let folder = fresh_folder(&target.join("demo"))?;
     let timeline = Timeline::new(&folder.join("timeline.txt"), true)?;
@@ -126,8 +122,8 @@ fn run_demo(target: &Path, socket: &Path, stay: bool, tools: Tools) -> Result<()
     Ok(())
 }
 
-fn run_tests(target: &Path, names: &[String], tools: Tools) -> Result<()> {
-    tools.check()?;
+fn run_tests(target: &Path, names: &[String]) -> Result<()> {
+    let tools = Tools::from_environment()?;
     let chosen = scenarios::choose(names)?;
     ns::enter()?;
     let folder = target.join("tests");

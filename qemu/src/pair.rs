@@ -36,7 +36,6 @@ pub struct World {
 impl World {
     /// Builds networks and servers; inside the testbed's namespaces only.
     pub fn build(tools: Tools, timeline: &Timeline) -> Result<Self> {
-        tools.check()?;
         net::build()?;
         let servers = Servers::start(Path::new("/run/servers"), timeline)?;
         Ok(World {

@@ -2,22 +2,18 @@
 //! media. `qemu/demo` and `tests/run` build them and pass them in the environment.
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Paths of what was built.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone)]
 pub struct Tools {
     /// The ISO that both boxes boot.
-    #[arg(long, env = "POLLUX_ISO", value_name = "PATH", default_value = "")]
     pub iso: PathBuf,
     /// `polluxctl`, which writes config media.
-    #[arg(long, env = "POLLUX_CTL", value_name = "PATH", default_value = "")]
     pub polluxctl: PathBuf,
     /// The kernel in the ISO, to be booted directly in some scenarios.
-    #[arg(long, env = "POLLUX_KERNEL", value_name = "PATH", default_value = "")]
     pub kernel: PathBuf,
     /// The initramfs in the ISO.
     #[arg(
@@ -28,7 +24,6 @@ pub struct Tools {
     )]
     pub initramfs: PathBuf,
     /// The binary in that initramfs.
-    #[arg(long, env = "POLLUX_INIT", value_name = "PATH", default_value = "")]
     pub init: PathBuf,
 }
 
@@ -42,23 +37,15 @@ pub enum Image {
 }
 
 impl Tools {
-    /// Fails early where something is missing.
-    pub fn check(&self) -> Result<()> {
-        for path in [
-            &self.iso,
-            &self.polluxctl,
-            &self.kernel,
-            &self.initramfs,
-            &self.init,
-        ] {
-            if path.as_os_str().is_empty() {
-                bail!("what to test was not given: start this by qemu/testbed, which builds it");
-            }
-            if !path.is_file() {
-                bail!("{} is not there: qemu/testbed builds it", path.display());
-            }
-        }
-        Ok(())
+    /// From the environment: POLLUX_ISO, POLLUX_CTL, POLLUX_KERNEL, POLLUX_INITRAMFS and POLLUX_INIT.
+    pub fn from_environment() -> Result<Self> {
+        Ok(Tools {
+            iso: built("POLLUX_ISO")?,
+            polluxctl: built("POLLUX_CTL")?,
+            kernel: built("POLLUX_KERNEL")?,
+            initramfs: built("POLLUX_INITRAMFS")?,
+            init: built("POLLUX_INIT")?,
+        })
     }
 
     /// Writes a config medium for `node`; an existing one gets the config in its older slot.
@@ -91,6 +78,21 @@ impl Tools {
             .arg(&self.initramfs);
         finish(&mut command)
     }
+}
+
+/// The file that a variable names.
+fn built(variable: &str) -> Result<PathBuf> {
+    let Some(path) = std::env::var_os(variable) else {
+        bail!("{variable} is not set: start this by qemu/testbed, which builds what is tested");
+    };
+    let path = PathBuf::from(path);
+    if !path.is_file() {
+        bail!(
+            "{variable}: {} is not there; qemu/testbed builds it",
+            path.display()
+        );
+    }
+    Ok(path)
 }
 
 /// Runs a command to its end and wants it to succeed.
