@@ -207,23 +207,22 @@ pub enum Answer {
     Refused(String),
 }
 
-/// Cluster to dataplane. Dropped when full: the dataplane asks nothing of it but its log.
+/// Cluster to dataplane. Dropped when full: the next word comes soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClusterToDataplane {
-    /// At every change of role, and in answer to `DataplaneToCluster::Started`.
-    Role {
-        /// Virtual addresses are held here.
-        active: bool,
-        /// Term of that role.
-        term: u64,
+    /// Cluster has (re)started: it wants to hear at once whether this box can take over.
+    Started,
+    /// Twice a second, and when it changes.
+    Alive {
+        /// It has heard out its links, so the virtual addresses are as it wants them. Until then those of a
+        /// predecessor stand.
+        settled: bool,
     },
 }
 
 /// Dataplane to cluster. Sent again at every change and at least once a second, so a drop heals itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataplaneToCluster {
-    /// Dataplane has (re)started.
-    Started,
     /// Whether this box can take over.
     State {
         /// The kernel holds the plan.
@@ -292,7 +291,9 @@ pub struct DataplaneToControl {
 /// Health to dataplane. A verdict that found no room is sent again on the next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HealthToDataplane {
-    /// At every change; all of them after `DataplaneToHealth::Repeat` and at health's own start.
+    /// Health has (re)started and waits for `DataplaneToHealth::Begin`.
+    Started,
+    /// At every change; all of them after `DataplaneToHealth::Begin`.
     Verdict {
         /// Index into `Config::services`.
         service: u16,
@@ -303,9 +304,9 @@ pub enum HealthToDataplane {
     },
 }
 
-/// Dataplane to health. Sent at the dataplane's start; the wire is empty then, so it fits.
+/// Dataplane to health. Sent once in each start of either; the wire is all but empty then, so it fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataplaneToHealth {
-    /// Send every verdict again.
-    Repeat,
+    /// Servers can be reached: send every verdict that is known, check the others at once.
+    Begin,
 }

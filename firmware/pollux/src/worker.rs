@@ -10,6 +10,10 @@ use plan::config::{Config, LogLevel};
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::OwnedFd;
 
+/// Messages taken from one wire in one turn of a worker's loop: a sender gone wild keeps nobody from the
+/// rest of its work.
+pub const TURN_MESSAGES_MAX: usize = 64;
+
 /// What a worker is given.
 pub struct WorkerContext {
     /// The config of the pair; valid.
@@ -129,6 +133,13 @@ fn context(arguments: Arguments) -> Result<WorkerContext, WorkerError> {
 }
 
 type Lifeline = Channel<FromWorker, ToWorker>;
+
+/// Whether PID 1 said stop; for workers that it tells nothing else.
+pub fn is_to_stop(lifeline: &mut Lifeline) -> Result<bool, WorkerError> {
+    let heard = lifeline.receive();
+    let heard = heard.map_err(|error| WorkerError::failed("listening to init", error))?;
+    Ok(heard == Some(ToWorker::Stop))
+}
 
 fn take_wires(numbers: Vec<(Wire, i32)>) -> Result<(Lifeline, Vec<(Wire, OwnedFd)>), WorkerError> {
     let mut lifeline = None;

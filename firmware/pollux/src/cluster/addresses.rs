@@ -49,7 +49,7 @@ impl Addresses {
         &self.devices
     }
 
-    /// They were set and not removed since.
+    /// All were set and not removed since.
     pub fn are_held(&self) -> bool {
         self.held
     }
@@ -59,12 +59,13 @@ impl Addresses {
         fitness(&self.config, self.node, &self.devices)
     }
 
-    /// Sets all whose device exists. One that is set already is as good.
+    /// Sets all whose device exists. One that is set already is as good. Where one can't be set they don't
+    /// count as held: nothing is announced or repaired, and proto will have them released.
     pub fn take(&mut self) -> Result<(), Error> {
-        self.held = true;
         for address in self.wanted() {
             self.set(&address)?;
         }
+        self.held = true;
         Ok(())
     }
 

@@ -78,7 +78,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         names,
         wires,
         stood: None,
-        told: None,
+        settled: false,
         resigning: Resigning::No,
         alive_at: Duration::ZERO,
         position: node,
@@ -139,8 +139,8 @@ struct Worker {
     wires: Wires,
     /// Role and readiness as PID 1 was told them last.
     stood: Option<(Role, bool)>,
-    /// Whether it is active, and its term, as the dataplane was told them last.
-    told: Option<(bool, u64)>,
+    /// It has heard out its links, as the dataplane was told last.
+    settled: bool,
     resigning: Resigning,
     alive_at: Duration,
 }

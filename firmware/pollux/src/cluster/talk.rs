@@ -8,30 +8,36 @@ use crate::ipc::{
     Channel, ClusterAnswer, ClusterRequest, ClusterToControl, ClusterToDataplane, ControlToCluster,
     DataplaneToCluster, FromWorker, ToWorker,
 };
-use crate::worker::WorkerError;
+use crate::worker::{TURN_MESSAGES_MAX, WorkerError};
 use core::time::Duration;
 use proto::failover::{Command, Role, State};
 use proto::node::Input;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// From one word to PID 1 to the next.
+/// From one word to PID 1 and to the dataplane to the next.
 const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Questions of control answered in one turn. Each may read the kernel, and heartbeats must not wait for more.
+const QUESTIONS_PER_TURN: usize = 4;
 
 impl Worker {
     pub(super) fn hear_dataplane(&mut self) -> Result<(), WorkerError> {
-        while let Some(message) = receive(&mut self.wires.dataplane, "listening to dataplane")? {
-            match message {
-                DataplaneToCluster::Started => self.told = None,
-                DataplaneToCluster::State { ready } => self.input(Input::Ready(ready)),
-            }
+        for _ in 0..TURN_MESSAGES_MAX {
+            let heard = receive(&mut self.wires.dataplane, "listening to dataplane")?;
+            let Some(DataplaneToCluster::State { ready }) = heard else {
+                break;
+            };
+            self.input(Input::Ready(ready));
         }
         Ok(())
     }
 
     pub(super) fn hear_control(&mut self) -> Result<(), WorkerError> {
-        while let Some(ControlToCluster { request, what }) =
-            receive(&mut self.wires.control, "listening to control")?
-        {
+        for _ in 0..QUESTIONS_PER_TURN {
+            let heard = receive(&mut self.wires.control, "listening to control")?;
+            let Some(ControlToCluster { request, what }) = heard else {
+                break;
+            };
             let answer = match what {
                 ClusterRequest::Status => ClusterAnswer::Status(Box::new(self.status())),
                 ClusterRequest::Standby => self.command(Command::Standby),
@@ -84,7 +90,8 @@ impl Worker {
         Ok(true)
     }
 
-    /// Tells PID 1 and the dataplane where this box stands, when that changed and is no passing state.
+    /// Tells the dataplane once it has settled, and PID 1 where this box stands, when that changed and is no
+    /// passing state.
     pub(super) fn stand(&mut self) {
         let status = self.node.status(instant(now()));
         if matches!(
@@ -92,8 +99,8 @@ impl Worker {
             State::Standby | State::Held | State::Active | State::Resigned
         ) {
             self.tell_init(status.role, status.ready);
-            self.tell_dataplane(status.state, status.term);
         }
+        self.tell_dataplane(status.state != State::Listening);
         if self.resigning == Resigning::Ordered && status.role == Role::Resigned {
             let told = self.wires.lifeline.send(&FromWorker::Resigned);
             self.resigning = if told.is_ok() {
@@ -117,21 +124,24 @@ impl Worker {
         }
     }
 
-    pub(super) fn tell_dataplane(&mut self, state: State, term: u64) {
-        let active = state == State::Active;
-        if self.told == Some((active, term)) {
-            return;
+    pub(super) fn tell_dataplane(&mut self, settled: bool) {
+        if self.settled != settled {
+            self.settled = settled;
+            let _ = self
+                .wires
+                .dataplane
+                .send(&ClusterToDataplane::Alive { settled });
         }
-        let _ = self
-            .wires
-            .dataplane
-            .send(&ClusterToDataplane::Role { active, term });
-        self.told = Some((active, term));
     }
 
     pub(super) fn beat(&mut self) {
         if self.alive_at <= now() {
+            let settled = self.settled;
             let _ = self.wires.lifeline.send(&FromWorker::Alive);
+            let _ = self
+                .wires
+                .dataplane
+                .send(&ClusterToDataplane::Alive { settled });
             self.alive_at = now().saturating_add(ALIVE_INTERVAL);
         }
     }

@@ -4,9 +4,9 @@
 
 use super::links::HeartbeatLink;
 use super::{Worker, instant, now, report};
+use crate::ipc::ClusterToDataplane;
 use crate::worker::WorkerError;
 use core::time::Duration;
-use proto::failover::State;
 use proto::node::{Action, Input, LinkIndex};
 use proto::report::Report;
 use proto::settings::LINKS_MAX;
@@ -20,7 +20,7 @@ const FDS: usize = LINKS_MAX + OTHER_FDS;
 impl Worker {
     pub(super) fn start(&mut self) {
         self.input(Input::Fitness(self.addresses.fitness()));
-        self.tell_dataplane(State::Listening, 0);
+        let _ = self.wires.dataplane.send(&ClusterToDataplane::Started);
     }
 
     /// One turn of the loop; `false` once PID 1 said stop. What the sockets hold is read before time is
@@ -127,6 +127,8 @@ impl Worker {
     fn act(&mut self, action: Action) {
         match action {
             Action::TakeAddresses { term } => {
+                // Before the first is set, or the dataplane might take it for an orphan.
+                self.tell_dataplane(true);
                 if let Err(error) = self.addresses.take() {
                     log::error!("virtual addresses can't be set: {error}");
                     return;

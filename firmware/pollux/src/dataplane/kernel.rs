@@ -109,7 +109,14 @@ impl Kernel {
                 .route
                 .execute(&netlink::link::set_up(*index, *mtu_bytes)?),
             Step::AddAddress(address) => self.route.execute(&netlink::address::add(address)?),
-            Step::DeleteAddress(address) => self.route.execute(&netlink::address::delete(address)?),
+            Step::DeleteAddress(address) => {
+                match self.route.execute(&netlink::address::delete(address)?) {
+                    // The cluster worker may have been faster, or the kernel: with a first address it
+                    // deletes the others of its subnet.
+                    Err(error) if error.is_not_there() => Ok(()),
+                    outcome => outcome,
+                }
+            }
             Step::AddRoute(route) => self.route.execute(&netlink::route::add(route)?),
             Step::DeleteRoute(route) => self.route.execute(&netlink::route::delete(route)?),
             Step::AddService(_)

@@ -1,8 +1,10 @@
 //! The dataplane worker: brings the kernel to what config and health say, and keeps it there. Boot, a device
 //! that appears, a verdict and drift all take the same path: observe, `plan::desired`, `plan::diff`, steps.
-//! It never touches virtual addresses (the cluster worker's), and a step that fails is said and tried again,
-//! never fatal. Restarted, it learns from the kernel what its predecessor knew of the servers.
+//! Virtual addresses are the cluster worker's: it removes them only when that fails for good (`custody`). A
+//! step that fails is said and tried again, never fatal. Restarted, it learns from the kernel what its
+//! predecessor knew of the servers.
 
+mod custody;
 mod failing;
 mod kernel;
 mod listing;
@@ -18,8 +20,9 @@ use crate::ipc::{
     Channel, ClusterToDataplane, ControlToDataplane, DataplaneToCluster, DataplaneToControl,
     DataplaneToHealth, FromWorker, HealthToDataplane, ToWorker, Wire,
 };
-use crate::worker::{WorkerContext, WorkerError};
+use crate::worker::{self, TURN_MESSAGES_MAX, WorkerContext, WorkerError};
 use core::time::Duration;
+use custody::Custody;
 use kernel::{Events, Kernel};
 use pass::{Cause, Planner};
 use plan::config::Config;
@@ -34,6 +37,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// From one word to PID 1 and to the cluster worker to the next; also the longest turn.
 const BEAT: Duration = Duration::from_millis(500);
+
+/// Questions of control answered in one turn; each reads all services from the kernel.
+const QUESTIONS_PER_TURN: usize = 4;
 
 /// Runs until PID 1 says stop or a failure that only a restart can mend.
 pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
@@ -56,6 +62,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         verdicts: Verdicts::new(&context.config),
         planner: Planner::new(context.node, now),
         config: context.config,
+        custody: Custody::new(now),
         readiness: Readiness::new(now),
         kernel,
         events,
@@ -64,7 +71,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         beat_at: now,
         told_ready: false,
     };
-    worker.start();
+    worker.start()?;
     while worker.turn()? {}
     Ok(())
 }
@@ -88,6 +95,7 @@ struct Worker {
     wires: Wires,
     verdicts: Verdicts,
     planner: Planner,
+    custody: Custody,
     readiness: Readiness,
     check_at: Duration,
     beat_at: Duration,
@@ -95,15 +103,15 @@ struct Worker {
 }
 
 impl Worker {
-    /// What a predecessor left in the kernel is what is known of the servers until health speaks.
-    fn start(&mut self) {
-        if let Ok(held) = self.kernel.services() {
-            self.verdicts.adopt(&self.config, &held);
-        }
+    /// What a predecessor left in the kernel is what is known of the servers until health speaks. Going on
+    /// without it would take every server out of service.
+    fn start(&mut self) -> Result<(), WorkerError> {
+        let held = self.kernel.services().map_err(|error| {
+            WorkerError::failed("reading what the kernel balances already", error)
+        })?;
+        self.verdicts.adopt(&self.config, &held);
         self.pass();
-        // Only now can checks reach the servers.
-        let _ = self.wires.health.send(&DataplaneToHealth::Repeat);
-        let _ = self.wires.cluster.send(&DataplaneToCluster::Started);
+        Ok(())
     }
 
     /// One turn of the loop; `false` once PID 1 said stop.
@@ -113,6 +121,8 @@ impl Worker {
             self.planner.request(Cause::Event, now());
         }
         self.hear_health()?;
+        self.hear_cluster()?;
+        self.watch_over_addresses();
         if self.check_at <= now() {
             self.planner.request(Cause::Check, now());
         }
@@ -120,10 +130,9 @@ impl Worker {
             self.pass();
         }
         self.get_ready();
-        self.hear_cluster()?;
         self.beat();
         self.hear_control()?;
-        self.hear_init()
+        Ok(!worker::is_to_stop(&mut self.wires.lifeline)?)
     }
 
     fn wait(&self) -> Result<(), WorkerError> {
@@ -160,7 +169,11 @@ impl Worker {
         }
         let complete = self.planner.is_complete();
         let first_round_done = self.verdicts.first_round_done();
+        let had_settled = self.readiness.has_settled();
         self.readiness.advance(now(), complete, first_round_done);
+        if self.readiness.has_settled() && !had_settled {
+            self.let_health_begin();
+        }
         if !self.readiness.is_ready() {
             return;
         }
@@ -172,35 +185,57 @@ impl Worker {
     }
 
     fn hear_health(&mut self) -> Result<(), WorkerError> {
-        while let Some(message) = self
-            .wires
-            .health
-            .receive()
-            .map_err(|error| WorkerError::failed("listening to health", error))?
-        {
-            let HealthToDataplane::Verdict {
-                service,
-                server,
-                up,
-            } = message;
-            if self.verdicts.note(service.into(), server.into(), up) {
-                self.planner.request(Cause::Health, now());
+        for _ in 0..TURN_MESSAGES_MAX {
+            let heard = self.wires.health.receive();
+            match heard.map_err(|error| WorkerError::failed("listening to health", error))? {
+                None => break,
+                // Else it hears once this box has settled.
+                Some(HealthToDataplane::Started) if self.readiness.has_settled() => {
+                    self.let_health_begin();
+                }
+                Some(HealthToDataplane::Started) => {}
+                Some(HealthToDataplane::Verdict {
+                    service,
+                    server,
+                    up,
+                }) => {
+                    if self.verdicts.note(service.into(), server.into(), up) {
+                        self.planner.request(Cause::Health, now());
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Any word from the cluster worker, which speaks when it starts, is answered with all it needs.
+    /// Earlier, checks would find no network and call servers down that are not.
+    fn let_health_begin(&mut self) {
+        let _ = self.wires.health.send(&DataplaneToHealth::Begin);
+    }
+
     fn hear_cluster(&mut self) -> Result<(), WorkerError> {
-        while let Some(ClusterToDataplane::Role { .. }) = self
-            .wires
-            .cluster
-            .receive()
-            .map_err(|error| WorkerError::failed("listening to cluster", error))?
-        {
-            self.beat_at = now();
+        for _ in 0..TURN_MESSAGES_MAX {
+            let heard = self.wires.cluster.receive();
+            match heard.map_err(|error| WorkerError::failed("listening to cluster", error))? {
+                None => break,
+                Some(ClusterToDataplane::Started) => {
+                    self.custody.started(now());
+                    self.beat_at = now();
+                }
+                Some(ClusterToDataplane::Alive { settled }) => self.custody.alive(now(), settled),
+            }
         }
         Ok(())
+    }
+
+    fn watch_over_addresses(&mut self) {
+        let orphaned = self.custody.is_lost(now());
+        if self.planner.note_orphaned(orphaned) {
+            log::error!(
+                "the cluster worker fails: virtual addresses are removed, so that the peer alone answers for them"
+            );
+            self.planner.request(Cause::Check, now());
+        }
     }
 
     /// While it is not ready nothing is said to the cluster worker, which after a restart of this one goes
@@ -220,12 +255,13 @@ impl Worker {
     }
 
     fn hear_control(&mut self) -> Result<(), WorkerError> {
-        while let Some(question) = self
-            .wires
-            .control
-            .receive()
-            .map_err(|error| WorkerError::failed("listening to control", error))?
-        {
+        for _ in 0..QUESTIONS_PER_TURN {
+            let heard = self.wires.control.receive();
+            let Some(question) =
+                heard.map_err(|error| WorkerError::failed("listening to control", error))?
+            else {
+                break;
+            };
             let held = self.kernel.services().map_err(|error| error.to_string());
             let page = held.map(|held| {
                 let all = listing::all(&self.config, &held, &self.verdicts);
@@ -238,19 +274,5 @@ impl Worker {
                 .send(&DataplaneToControl { request, page });
         }
         Ok(())
-    }
-
-    fn hear_init(&mut self) -> Result<bool, WorkerError> {
-        while let Some(message) = self
-            .wires
-            .lifeline
-            .receive()
-            .map_err(|error| WorkerError::failed("listening to init", error))?
-        {
-            if message == ToWorker::Stop {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

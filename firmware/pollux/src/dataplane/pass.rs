@@ -41,6 +41,7 @@ pub struct Planner {
     /// Which of `Config::interfaces` have no device; `None` before the first pass.
     missing: Option<Vec<usize>>,
     said_no_ipvs: bool,
+    orphaned: bool,
 }
 
 impl Planner {
@@ -52,7 +53,15 @@ impl Planner {
             failing: Failing::new(),
             missing: None,
             said_no_ipvs: false,
+            orphaned: false,
         }
+    }
+
+    /// Takes whether nobody looks after the virtual addresses: they belong in no plan then. Returns whether
+    /// that is so and is new.
+    pub fn note_orphaned(&mut self, orphaned: bool) -> bool {
+        let before = core::mem::replace(&mut self.orphaned, orphaned);
+        orphaned && !before
     }
 
     /// Asks for a pass; requests that wait are served by one.
@@ -119,6 +128,9 @@ impl Planner {
         let appeared = self.note_missing(config, &devices);
         let mut desired = plan::desired(config, self.node, &devices, health);
         self.do_without_ipvs(kernel.has_ipvs(), &mut desired);
+        if self.orphaned {
+            desired.virtual_addresses.clear();
+        }
         let observed = kernel.observe(&devices, &desired.sysctls)?;
         let mut steps = plan::diff(&desired, &observed);
         if devices

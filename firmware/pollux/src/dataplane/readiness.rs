@@ -58,6 +58,11 @@ impl Readiness {
         }
     }
 
+    /// It is done with waiting for devices and steps.
+    pub fn has_settled(&self) -> bool {
+        !matches!(self, Readiness::Settling { .. })
+    }
+
     /// It can take over.
     pub fn is_ready(&self) -> bool {
         *self == Readiness::Ready
@@ -87,7 +92,9 @@ mod tests {
     #[test]
     fn health_is_waited_for_but_not_for_ever() {
         let mut readiness = Readiness::new(ms(0));
+        assert!(!readiness.has_settled());
         readiness.advance(ms(100), true, false);
+        assert!(readiness.has_settled());
         assert_eq!(readiness.deadline(), Some(ms(600)));
         readiness.advance(ms(599), true, false);
         assert!(!readiness.is_ready());

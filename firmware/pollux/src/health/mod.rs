@@ -1,6 +1,6 @@
-//! The health worker: checks every real server, on both boxes at all times, in one poll loop. It reads what
-//! strangers send, so it runs unprivileged behind seccomp; it changes nothing and only tells the dataplane
-//! what it thinks (see `HealthToDataplane`).
+//! The health worker: checks every real server, on both boxes at all times, in one poll loop, from when the
+//! dataplane says that servers can be reached. It reads what strangers send, so it runs unprivileged behind
+//! seccomp; it changes nothing and only tells the dataplane what it thinks (see `HealthToDataplane`).
 
 mod http;
 mod judge;
@@ -11,7 +11,7 @@ mod target;
 use crate::ipc::{
     Channel, DataplaneToHealth, FromWorker, HealthToDataplane, SendError, ToWorker, Wire,
 };
-use crate::worker::{WorkerContext, WorkerError};
+use crate::worker::{self, TURN_MESSAGES_MAX, WorkerContext, WorkerError};
 use core::time::Duration;
 use std::os::fd::AsFd;
 use sys::poll::PollFd;
@@ -31,13 +31,15 @@ const TELL_AGAIN: Duration = Duration::from_millis(20);
 pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let dataplane = context.wire(Wire::HealthDataplane)?;
     confine()?;
-    let targets = target::targets(&context.config, now());
+    let targets = target::targets(&context.config);
     log::info!("checking {} servers", targets.len());
     let mut worker = Worker {
         targets,
         lifeline: context.lifeline,
         dataplane,
     };
+    // The wire's first message, so it fits unless the dataplane hangs; when that starts it says `Begin` anyway.
+    let _ = worker.dataplane.send(&HealthToDataplane::Started);
     while worker.turn()? {}
     Ok(())
 }
@@ -77,7 +79,7 @@ impl Worker {
         self.hear_dataplane()?;
         self.begin_due();
         self.tell();
-        self.hear_init()
+        Ok(!worker::is_to_stop(&mut self.lifeline)?)
     }
 
     /// Waits for the first thing to do. Returns the positions of targets whose sockets are ready.
@@ -153,14 +155,16 @@ impl Worker {
     }
 
     fn hear_dataplane(&mut self) -> Result<(), WorkerError> {
-        while let Some(DataplaneToHealth::Repeat) = self
-            .dataplane
-            .receive()
-            .map_err(|error| WorkerError::failed("listening to dataplane", error))?
-        {
+        for _ in 0..TURN_MESSAGES_MAX {
+            let heard = self.dataplane.receive();
+            let Some(DataplaneToHealth::Begin) =
+                heard.map_err(|error| WorkerError::failed("listening to dataplane", error))?
+            else {
+                break;
+            };
             let now = now();
             for target in &mut self.targets {
-                target.repeat(now);
+                target.begin_or_repeat(now);
             }
         }
         Ok(())
@@ -182,18 +186,5 @@ impl Worker {
                 Err(SendError::Full | SendError::TooLong | SendError::Closed(_)) => return,
             }
         }
-    }
-
-    fn hear_init(&mut self) -> Result<bool, WorkerError> {
-        while let Some(message) = self
-            .lifeline
-            .receive()
-            .map_err(|error| WorkerError::failed("listening to init", error))?
-        {
-            if message == ToWorker::Stop {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 
 /// Longest distance between checks of a server that nothing is known of yet: at boot its first checks may
-/// come before the network does.
+/// come before its cable carries.
 const UNKNOWN_INTERVAL_MAX: Duration = Duration::from_millis(250);
 
 /// A server under check. Times are spans on the monotonic clock.
@@ -87,7 +87,7 @@ impl Target {
     }
 
     /// The dataplane wants the verdict (again); where there is none, it is time for a check.
-    pub fn repeat(&mut self, now: Duration) {
+    pub fn begin_or_repeat(&mut self, now: Duration) {
         self.unsent = self.judge.is_known();
         if !self.unsent {
             self.next_at = now;
@@ -95,8 +95,8 @@ impl Target {
     }
 }
 
-/// All servers that are checked, in the order of the config; the first check of each is due at once.
-pub fn targets(config: &Config, now: Duration) -> Vec<Target> {
+/// All servers that are checked, in the order of the config. None is due before `begin_or_repeat`.
+pub fn targets(config: &Config) -> Vec<Target> {
     let checked = config.services.iter().zip(0u16..).flat_map(|(service, i)| {
         let servers = service.servers.iter().zip(0u16..);
         servers.map(move |(server, j)| (service, i, server, j))
@@ -110,7 +110,7 @@ pub fn targets(config: &Config, now: Duration) -> Vec<Target> {
         .map(|(position, (service, i, server, j))| {
             let interval = Duration::from_millis(service.check.interval_ms.into());
             let rhythm = Rhythm::spread(interval, position, count);
-            target(service, i, server, j, rhythm, now)
+            target(service, i, server, j, rhythm)
         })
         .collect()
 }
@@ -121,7 +121,6 @@ fn target(
     server: &RealServer,
     server_position: u16,
     rhythm: Rhythm,
-    now: Duration,
 ) -> Target {
     let check = &service.check;
     let clients = Endpoint {
@@ -134,7 +133,7 @@ fn target(
         server: server_position,
         unsent: false,
         probe: None,
-        next_at: now,
+        next_at: Duration::MAX,
         name: format!(
             "server {} of {} {clients}",
             server.endpoint,
@@ -163,6 +162,35 @@ fn exchange(kind: &CheckKind, server: Endpoint) -> (u16, Option<Exchange>) {
             let request = http::request(path, host.as_deref(), server.address, port);
             let status = *status;
             (port, Some(Exchange { request, status }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::samples::balancer;
+
+    #[test]
+    fn nothing_is_checked_before_servers_can_be_reached() {
+        let now = Duration::from_secs(9);
+        let mut targets = targets(&balancer());
+        assert_eq!(targets.len(), 2);
+        for target in &mut targets {
+            assert_eq!(target.next_at, Duration::MAX);
+            target.begin_or_repeat(now);
+            assert_eq!((target.next_at, target.unsent), (now, false));
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_told_again_without_another_check() {
+        let mut targets = targets(&balancer());
+        for target in &mut targets {
+            target.conclude(&Ok(()));
+            target.unsent = false;
+            target.begin_or_repeat(Duration::ZERO);
+            assert_eq!((target.verdict(), target.unsent), (Some(true), true));
         }
     }
 }
