@@ -16,12 +16,6 @@ pub struct Tools {
     /// The kernel in the ISO, to be booted directly in some scenarios.
     pub kernel: PathBuf,
     /// The initramfs in the ISO.
-    #[arg(
-        long,
-        env = "POLLUX_INITRAMFS",
-        value_name = "PATH",
-        default_value = ""
-    )]
     pub initramfs: PathBuf,
     /// The binary in that initramfs.
     pub init: PathBuf,
