@@ -96,10 +96,7 @@ fn run(Cli { target, command }: Cli) -> Result<()> {
     let socket = target.join("testbed.sock");
     match command {
         What::Demo { stay } => run_demo(&target, &socket, stay),
-        What::Test { list: true, .. } => {
-            scenarios::list();
-            Ok(())
-        }
+        What::Test { list: true, .. } => scenarios::list(),
         What::Test { names, .. } => run_tests(&target, &names),
         What::Console { node } => remote::console(&socket, &node),
         What::Link { action, cable } => remote::command(&socket, &["link", &action, &cable]),

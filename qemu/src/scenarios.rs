@@ -13,6 +13,7 @@ mod strangers;
 use crate::pair::World;
 use anyhow::{Result, bail};
 use stage::Stage;
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -192,10 +193,12 @@ const ALL: [Scenario; 31] = [
 ];
 
 /// Prints names and what each is about.
-pub fn list() {
+pub fn list() -> Result<()> {
+    let mut out = std::io::stdout().lock();
     for Scenario { name, about, .. } in &ALL {
-        println!("{name:<22} {about}");
+        writeln!(out, "{name:<22} {about}")?;
     }
+    Ok(())
 }
 
 /// The scenarios of these names; all if there are none.
@@ -221,7 +224,7 @@ pub fn run(world: World, chosen: &[&Scenario], folder: &Path) -> Result<()> {
         let began = Instant::now();
         print!("[{:>2}/{}] {name:<22} ", number + 1, chosen.len());
         // The line is seen while the scenario runs; a closed pipe is nobody's loss.
-        let _ = std::io::Write::flush(&mut std::io::stdout());
+        let _ = std::io::stdout().flush();
         let outcome = stage.enter(name).and_then(|()| run(&mut stage));
         let seconds = began.elapsed().as_secs_f64();
         match &outcome {
