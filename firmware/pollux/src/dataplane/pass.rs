@@ -126,11 +126,8 @@ impl Planner {
     ) -> Result<Plan, sys::netlink::Error> {
         let devices = kernel.devices()?;
         let appeared = self.note_missing(config, &devices);
-        let mut desired = plan::desired(config, self.node, &devices, health);
+        let mut desired = self.desired(config, &devices, health);
         self.do_without_ipvs(kernel.has_ipvs(), &mut desired);
-        if self.orphaned {
-            desired.virtual_addresses.clear();
-        }
         let observed = kernel.observe(&devices, &desired.sysctls)?;
         let mut steps = plan::diff(&desired, &observed);
         if devices
@@ -145,6 +142,14 @@ impl Planner {
             devices,
             appeared,
         })
+    }
+
+    fn desired(&self, config: &Config, devices: &[Device], health: &Health) -> State {
+        let mut desired = plan::desired(config, self.node, devices, health);
+        if self.orphaned {
+            desired.virtual_addresses.clear();
+        }
+        desired
     }
 
     /// Carries out the steps and returns those that failed.
@@ -248,5 +253,38 @@ fn say(words: &str, cause: Cause, appeared: bool) {
         Cause::Event | Cause::Check if appeared => log::info!("set up: {words}"),
         Cause::Event | Cause::Check => log::warn!("repaired: {words}"),
         Cause::Retry => log::info!("tried again: {words}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::samples::balancer;
+
+    #[test]
+    fn orphaned_virtual_addresses_are_removed_and_others_left_alone() {
+        let config = balancer();
+        let health = Health::new(&config);
+        let eth0 = Device {
+            index: 2,
+            name: "eth0".into(),
+            mac: [0x52, 0x54, 0, 0, 1, 1],
+            up: true,
+            carrier: true,
+            mtu_bytes: 1500,
+        };
+        let mut planner = Planner::new(0, Duration::ZERO);
+        let healthy = planner.desired(&config, std::slice::from_ref(&eth0), &health);
+        let mut kernel = healthy.clone();
+        kernel.addresses.extend(&healthy.virtual_addresses);
+        assert_eq!(plan::diff(&healthy, &kernel), []);
+        assert!(planner.note_orphaned(true) && !planner.note_orphaned(true));
+        let orphaned = planner.desired(&config, &[eth0], &health);
+        let removed = healthy.virtual_addresses.into_iter();
+        let removed: Vec<_> = removed.map(Step::DeleteAddress).collect();
+        assert_eq!(
+            (removed.len(), plan::diff(&orphaned, &kernel)),
+            (1, removed)
+        );
     }
 }

@@ -48,7 +48,7 @@ impl fmt::Display for Failure {
             }
             Failure::Kernel(error) => {
                 let errno = error.raw_os_error().unwrap_or(0);
-                sys::Error::new("connecting", errno).fmt(f)
+                sys::Error::new("checking", errno).fmt(f)
             }
         }
     }
@@ -242,7 +242,7 @@ mod tests {
         let unreachable = io::Error::from_raw_os_error(101);
         assert_eq!(
             Failure::from(unreachable).to_string(),
-            "connecting: ENETUNREACH: Network is unreachable"
+            "checking: ENETUNREACH: Network is unreachable"
         );
         let after = Duration::from_millis(1000);
         assert_eq!(
