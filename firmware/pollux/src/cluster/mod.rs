@@ -51,9 +51,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     };
     let settings = settings::settings(&context.config, context.node, version)
         .map_err(|mismatch| WorkerError::Config(mismatch.to_string()))?;
-    let mut seed = [0; 8];
-    sys::random::fill(&mut seed)
-        .map_err(|error| WorkerError::failed("drawing an incarnation", error))?;
+    let incarnation = incarnation()?;
     let wires = Wires {
         dataplane: context.wire(Wire::ClusterDataplane)?,
         control: context.wire(Wire::ClusterControl)?,
@@ -72,7 +70,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     };
     let mut worker = Worker {
         links: links::links(&config, node),
-        node: Node::new(instant(now()), settings, u64::from_le_bytes(seed)),
+        node: Node::new(instant(now()), settings, incarnation),
         addresses,
         burst: Burst::default(),
         names,
@@ -88,6 +86,15 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     worker.start();
     while worker.turn()? {}
     Ok(())
+}
+
+/// A number that no other start of this box has had. The wall clock is in it because early in boot two
+/// starts of one machine could draw the same.
+fn incarnation() -> Result<u64, WorkerError> {
+    let mut drawn = [0; 8];
+    sys::random::fill(&mut drawn)
+        .map_err(|error| WorkerError::failed("drawing an incarnation", error))?;
+    Ok(u64::from_le_bytes(drawn) ^ sys::clock::wall_us())
 }
 
 /// Monotonic time.
