@@ -12,9 +12,10 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::process::{Spawn, Spawned, spawn};
 
-/// Once a valid config is found, slower devices get this long to show a newer one. An empty floppy
-/// drive takes seconds, and boot must not.
-const GRACE: Duration = Duration::from_millis(300);
+/// Once a valid config is found, drives that are still being read get this long to show a newer one: a
+/// floppy takes most of a second, and must win over an older config on the CD. Nothing waits for a drive
+/// that has answered.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// USB sticks show up a good second after we start: no complaint before.
 const PATIENCE: Duration = Duration::from_secs(4);
