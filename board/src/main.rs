@@ -72,15 +72,15 @@ struct Media {
 }
 
 #[derive(clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 struct Kind {
     /// A floppy disk of 1.44 MB
-    #[arg(long)]
+    #[arg(long, conflicts_with = "usb")]
     floppy: bool,
     /// A USB stick or disk; takes 16 MiB
     #[arg(long)]
     usb: bool,
-    /// An existing medium: write its older slot, leave the newer one alone
+    /// An existing medium of either kind: write its older slot, leave the newer one alone
     #[arg(long)]
     update: bool,
 }

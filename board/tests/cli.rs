@@ -136,7 +136,9 @@ fn a_medium_is_made_updated_and_shown() {
     );
     let update = |file| succeed(&folder, &["media", "--update", "castor.img", file]);
     assert!(update("old.toml").contains("generation 2 in SLOT-B.PLX"));
-    assert!(update("new.toml").contains("generation 3 in SLOT-A.PLX"));
+    let whole = "media --update --node castor --floppy castor.img new.toml";
+    let words: Vec<&str> = whole.split(' ').collect();
+    assert!(succeed(&folder, &words).contains("generation 3 in SLOT-A.PLX"));
     let shown = succeed(&folder, &["show", "castor.img"]);
     assert!(
         shown.contains("generation 3") && shown.contains("weight = 7"),
