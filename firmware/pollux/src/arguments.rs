@@ -1,7 +1,8 @@
-//! What PID 1 writes into a worker's argv, read back: `worker ROLE --node NAME --config PATH
-//! --wire NAME=FD …`. Pure.
+//! What PID 1 writes into a worker's argv, read back: `worker ROLE --node NAME --run-dir DIR
+//! --guest yes|no --wire NAME=FD …`. Pure.
 
 use crate::ipc::{Wire, WorkerKind};
+use crate::place::Place;
 use crate::worker::WorkerError;
 
 /// The arguments behind `pollux worker`.
@@ -11,8 +12,8 @@ pub struct Arguments {
     pub kind: WorkerKind,
     /// Name of this box in the config.
     pub node: Option<String>,
-    /// Path of the image.
-    pub config: Option<String>,
+    /// Where it works.
+    pub place: Place,
     /// Inherited descriptors.
     pub wires: Vec<(Wire, i32)>,
 }
@@ -24,7 +25,7 @@ impl Arguments {
         let mut arguments = Arguments {
             kind: kind.ok_or(WorkerError::Arguments("no such role"))?,
             node: None,
-            config: None,
+            place: Place::on_box(),
             wires: Vec::new(),
         };
         while let Some(option) = words.next() {
@@ -33,7 +34,8 @@ impl Arguments {
                 .ok_or(WorkerError::Arguments("an option has no value"))?;
             match option.as_str() {
                 "--node" => arguments.node = Some(value),
-                "--config" => arguments.config = Some(value),
+                "--run-dir" => arguments.place.run_dir = value.into(),
+                "--guest" => arguments.place.is_guest = value == "yes",
                 "--wire" => arguments
                     .wires
                     .push(wire(&value).ok_or(WorkerError::Arguments("no such wire"))?),
@@ -60,12 +62,16 @@ mod tests {
 
     #[test]
     fn what_pid_1_writes_is_read() {
-        let arguments =
-            parse("cluster --config /c --node castor --wire lifeline=3 --wire cluster-control=4");
+        let arguments = parse(
+            "cluster --run-dir /r --guest yes --node castor --wire lifeline=3 --wire cluster-control=4",
+        );
         let expected = Arguments {
             kind: WorkerKind::Cluster,
             node: Some("castor".into()),
-            config: Some("/c".into()),
+            place: Place {
+                run_dir: "/r".into(),
+                is_guest: true,
+            },
             wires: vec![(Wire::Lifeline, 3), (Wire::ClusterControl, 4)],
         };
         assert_eq!(arguments.unwrap(), expected);

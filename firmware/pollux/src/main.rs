@@ -1,5 +1,5 @@
-//! Pollux: PID 1 of a box, its workers and its console, all one binary told apart by argv. Nothing is
-//! decided here but who this process is.
+//! Pollux: PID 1 of a box, or a daemon on somebody else's machine; its workers and its console, all one
+//! binary told apart by argv. Nothing is decided here but who this process is.
 
 // A binary exports nothing: `pub` marks what other modules may use.
 #![allow(unreachable_pub)]
@@ -8,10 +8,12 @@ mod arguments;
 mod cluster;
 mod console;
 mod control;
+mod daemon;
 mod dataplane;
 mod health;
 mod init;
 mod ipc;
+mod place;
 #[cfg(test)]
 mod samples;
 mod wait;
@@ -20,8 +22,8 @@ mod worker;
 use arguments::Arguments;
 use std::process::ExitCode;
 
-const USAGE: &str = "pollux is the firmware of a box: it runs as PID 1 and starts its own workers; \
-                     boot it with its kernel, or see `testbed` for boxes in QEMU";
+const USAGE: &str = "pollux is the firmware of a box, where it is PID 1 and starts its own workers; \
+                     as a daemon on another machine: pollux run --config FILE [--node NAME] [--run-dir DIR]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
             .and_then(worker::run)
             .map_err(|error| error.to_string()),
         Some("probe") => probe(words),
+        Some("run") => daemon::Options::parse(words).and_then(|options| daemon::run(&options)),
         _ if std::process::id() == 1 => {
             init::run();
             Ok(())

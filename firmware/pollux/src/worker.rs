@@ -1,9 +1,10 @@
 //! What every worker starts from: its config, its wires and its logger, all handed over by PID 1 in
-//! argv (`pollux worker ROLE --node NAME --config PATH --wire NAME=FD …`). Nothing here does the
+//! argv (see `arguments`). Nothing here does the
 //! worker's work.
 
 use crate::arguments::Arguments;
 use crate::ipc::{Channel, FromWorker, ToWorker, Wire, WorkerKind};
+use crate::place::Place;
 use crate::{cluster, console, control, dataplane, health};
 use core::fmt;
 use plan::config::{Config, LogLevel};
@@ -24,6 +25,8 @@ pub struct WorkerContext {
     pub digest: u64,
     /// This box: index into `Config::nodes`.
     pub node: usize,
+    /// Where it works.
+    pub place: Place,
     /// To PID 1.
     pub lifeline: Channel<FromWorker, ToWorker>,
     /// To the other workers; `wire` takes one out.
@@ -109,24 +112,22 @@ pub fn run(arguments: Arguments) -> Result<(), WorkerError> {
 }
 
 fn context(arguments: Arguments) -> Result<WorkerContext, WorkerError> {
-    let path = arguments
-        .config
-        .ok_or(WorkerError::Arguments("--config is missing"))?;
+    let path = arguments.place.config();
     let name = arguments
         .node
         .ok_or(WorkerError::Arguments("--node is missing"))?;
-    let bytes =
-        std::fs::read(&path).map_err(|error| WorkerError::Config(format!("{path}: {error}")))?;
-    let image = plan::image::decode(&bytes)
-        .map_err(|error| WorkerError::Config(format!("{path}: {error}")))?;
-    let node = image.config.nodes.iter().position(|node| node.name == name);
-    let node = node.ok_or_else(|| WorkerError::Config(format!("{path}: knows no node {name}")))?;
+    let wrong = |why: &dyn fmt::Display| WorkerError::Config(format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(&path).map_err(|error| wrong(&error))?;
+    let image = plan::image::decode(&bytes).map_err(|error| wrong(&error))?;
+    let node = image.config.node_index(&name);
+    let node = node.ok_or_else(|| wrong(&format_args!("knows no node {name}")))?;
     let (lifeline, wires) = take_wires(arguments.wires)?;
     Ok(WorkerContext {
         config: image.config,
         generation: image.generation,
         digest: image.digest,
         node,
+        place: arguments.place,
         lifeline,
         wires,
     })

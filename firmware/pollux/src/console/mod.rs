@@ -10,8 +10,9 @@ mod table;
 mod view;
 mod view_services;
 
-use crate::ipc::control::{CONTROL_PATH, Request, Response};
+use crate::ipc::control::{Request, Response};
 use crate::ipc::{Channel, FromWorker, ToWorker};
+use crate::place::{self, RUN_DIR};
 use crate::wait::wait;
 use crate::worker::WorkerError;
 use shell::Shell;
@@ -78,7 +79,7 @@ impl Console {
     }
 
     fn connect(&mut self) {
-        let Ok(socket) = sys::socket::dial(Path::new(CONTROL_PATH)) else {
+        let Ok(socket) = sys::socket::dial(&place::control(Path::new(RUN_DIR))) else {
             return;
         };
         let Ok(channel) = Channel::new(socket) else {

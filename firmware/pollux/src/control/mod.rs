@@ -1,4 +1,4 @@
-//! The control worker: serves `/run/pollux/control`, checks passwords, and passes questions and commands
+//! The control worker: serves the control socket, checks passwords, and passes questions and commands
 //! on to whoever can answer. It never waits for one of them: a request that nobody answers is answered
 //! by its deadline.
 
@@ -6,7 +6,7 @@ mod facts;
 mod redact;
 mod session;
 
-use crate::ipc::control::{CONTROL_PATH, Hello, Request, Response};
+use crate::ipc::control::{Hello, Request, Response};
 use crate::ipc::{
     Ask, Channel, ClusterRequest, ClusterToControl, ControlToCluster, ControlToDataplane,
     DataplaneToControl, FromWorker, ToWorker, Wire,
@@ -15,7 +15,6 @@ use crate::wait::wait;
 use crate::worker::{WorkerContext, WorkerError};
 use session::{Facts, Session, Step};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use sys::poll::readable;
 use sys::socket::Listener;
@@ -49,7 +48,7 @@ struct Control {
 pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let cluster = context.wire(Wire::ClusterControl)?;
     let dataplane = context.wire(Wire::DataplaneControl)?;
-    let listener = Listener::bind(Path::new(CONTROL_PATH), CONTROL_MODE)
+    let listener = Listener::bind(&context.place.control(), CONTROL_MODE)
         .map_err(|error| WorkerError::failed("serving clients", error))?;
     // What is left to do here needs no privilege.
     sys::sandbox::keep(&[]).map_err(|error| WorkerError::failed("giving up privileges", error))?;

@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::journal::Journal;
 use super::ttys;
 use crate::ipc::control::Level;
+use crate::place::RUN_DIR;
 use std::fs;
 use std::time::Instant;
 use sys::mount::{AT_BOOT, mount_virtual};
@@ -48,7 +49,7 @@ pub fn mount(_journal: &mut Journal) -> Result<(), Failure> {
     for filesystem in &AT_BOOT {
         mount_virtual(filesystem)?;
     }
-    fs::create_dir_all("/run/pollux").map_err(Failure::during("making /run/pollux"))
+    fs::create_dir_all(RUN_DIR).map_err(Failure::during("making the run directory"))
 }
 
 /// Settings of the kernel itself.

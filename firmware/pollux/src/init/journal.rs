@@ -1,7 +1,8 @@
 //! Where everything the box has to say goes: into the ring, and to each tty that no console worker
-//! serves. It never waits for a tty: what a slow line does not take at once is printed by
+//! serves, or to a daemon's standard error. It never waits for a tty: what a slow line does not take at once is printed by
 //! the console worker, from the ring.
 
+use super::output::Output;
 use super::ring::Ring;
 use crate::ipc::control::{Level, LogLine};
 use std::fs::File;
@@ -23,9 +24,18 @@ struct Screen {
 pub struct Journal {
     ring: Ring,
     screens: Vec<Screen>,
+    output: Option<Output>,
 }
 
 impl Journal {
+    /// The log of a daemon, which prints there.
+    pub fn of_guest(output: Output) -> Self {
+        Journal {
+            output: Some(output),
+            ..Journal::default()
+        }
+    }
+
     /// Prints on this tty from now on, and first what was said before.
     pub fn add_screen(&mut self, tty: &str) {
         let file = match sys::tty::open(&Path::new("/dev").join(tty)) {
@@ -66,6 +76,9 @@ impl Journal {
         let line = self.ring.push(uptime_ms(), level, text);
         for screen in self.screens.iter_mut().filter(|screen| !screen.served) {
             screen.print(&line);
+        }
+        if let Some(output) = &mut self.output {
+            output.print(&line);
         }
     }
 

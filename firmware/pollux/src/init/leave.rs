@@ -16,6 +16,8 @@ pub enum Destination {
     Reboot,
     /// It is switched off.
     PowerOff,
+    /// It goes on without us: we are its guest.
+    Stop,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod journal;
 mod leave;
 mod lines;
 mod medium;
+mod output;
 pub mod probe;
 mod process;
 mod ring;
@@ -19,12 +20,15 @@ mod ttys;
 mod turn;
 
 use crate::ipc::control::Level;
+pub use failure::Failure;
+pub use journal::Journal;
+pub use medium::Selected;
+pub use output::Output;
+pub use supervisor::Supervisor;
+
 use boot::phase;
-use failure::Failure;
-use journal::Journal;
 use leave::Destination;
 use std::time::Duration;
-use supervisor::Supervisor;
 
 /// Long enough to read the last words on a screen.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -47,6 +51,8 @@ pub fn run() {
     let gone = match destination {
         Destination::Reboot => sys::power::restart(),
         Destination::PowerOff => sys::power::power_off(),
+        // A guest's; a box does not outlive its PID 1.
+        Destination::Stop => Ok(()),
     };
     if let Err(error) = gone {
         last_words(&error);
@@ -59,7 +65,7 @@ fn boot(mut journal: Journal) -> Result<Destination, Failure> {
     let ttys = phase(&mut journal, "screens", boot::screens).unwrap_or_default();
     phase(&mut journal, "kernel", boot::kernel)?;
     let watchdog = phase(&mut journal, "watchdog", boot::watchdog)?;
-    let mut supervisor = Supervisor::new(journal, ttys, watchdog)?;
+    let mut supervisor = Supervisor::on_box(journal, ttys, watchdog)?;
     supervisor.look_for_media();
     supervisor.serve()
 }

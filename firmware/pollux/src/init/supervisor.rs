@@ -1,4 +1,4 @@
-//! PID 1's loop. Each turn looks at everything there is; no readiness is remembered, so none is lost.
+//! PID 1's loop, and that of a daemon. Each turn looks at everything there is; no readiness is remembered, so none is lost.
 
 use super::failure::Failure;
 use super::journal::Journal;
@@ -8,6 +8,7 @@ use super::process::Process;
 use super::search::Search;
 use crate::ipc::control::Level;
 use crate::ipc::{Answer, Ask, FromWorker, ToWorker, WorkerKind};
+use crate::place::Place;
 use crate::wait::wait;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -28,6 +29,10 @@ const TURN_MESSAGES_MAX: u32 = 64;
 /// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send.
 const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM];
 
+/// To an operator who wants to reboot the machine of a daemon.
+const NOT_OURS_TO_END: &str = "this is a daemon on a machine of its own: reboot that, \
+                               or end the daemon with SIGTERM (`systemctl stop pollux`)";
+
 /// The state of the box.
 pub struct Supervisor {
     pub(super) journal: Journal,
@@ -35,7 +40,9 @@ pub struct Supervisor {
     pub(super) watchdog: Option<Watchdog>,
     pub(super) fed: Option<Instant>,
     pub(super) signals: Signals,
-    pub(super) uevents: Uevents,
+    /// News of media; a guest has its config in a file.
+    pub(super) uevents: Option<Uevents>,
+    pub(super) place: Place,
     pub(super) search: Search,
     pub(super) running: Option<Selected>,
     pub(super) team: Vec<Process>,
@@ -45,19 +52,37 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A box without a config.
-    pub fn new(
+    pub fn on_box(
         journal: Journal,
         ttys: Vec<String>,
         watchdog: Option<Watchdog>,
     ) -> Result<Self, Failure> {
+        // Before the devices are listed, so that none falls between.
+        let uevents = Some(Uevents::open()?);
         Ok(Supervisor {
-            journal,
             ttys,
             watchdog,
+            uevents,
+            ..Self::new(journal, Place::on_box())?
+        })
+    }
+
+    /// A daemon with its config.
+    pub fn as_guest(journal: Journal, place: Place, selected: Selected) -> Result<Self, Failure> {
+        let mut supervisor = Self::new(journal, place)?;
+        supervisor.employ(Instant::now(), selected)?;
+        Ok(supervisor)
+    }
+
+    fn new(journal: Journal, place: Place) -> Result<Self, Failure> {
+        Ok(Supervisor {
+            journal,
+            ttys: Vec::new(),
+            watchdog: None,
             fed: None,
             signals: Signals::open(&SIGNALS)?,
-            // Before the devices are listed, so that none falls between.
-            uevents: Uevents::open()?,
+            uevents: None,
+            place,
             search: Search::new(Instant::now()),
             running: None,
             team: Vec::new(),
@@ -105,9 +130,10 @@ impl Supervisor {
     }
 
     fn descriptors(&self) -> Vec<PollFd<'_>> {
-        let own = [self.signals.as_fd(), self.uevents.as_fd()];
+        let uevents = self.uevents.iter().map(AsFd::as_fd);
+        let own = [self.signals.as_fd()].into_iter().chain(uevents);
         let team = self.team.iter().flat_map(Process::descriptors);
-        own.into_iter().chain(team).map(readable).collect()
+        own.chain(team).map(readable).collect()
     }
 
     fn timeout(&self, now: Instant) -> Duration {
@@ -172,6 +198,9 @@ impl Supervisor {
                 end: self.journal.ring().end(),
             },
             Ask::Restart(name) => self.restart(&name),
+            Ask::Reboot | Ask::PowerOff if self.place.is_guest => {
+                Answer::Refused(NOT_OURS_TO_END.into())
+            }
             Ask::Reboot => self.leave(now, Destination::Reboot, "the operator asked for it"),
             Ask::PowerOff => self.leave(now, Destination::PowerOff, "the operator asked for it"),
         };
@@ -193,6 +222,9 @@ impl Supervisor {
         while let Some((signal, _)) = self.signals.next() {
             match signal {
                 Signal::SIGCHLD => self.reap(now),
+                signal if self.place.is_guest => {
+                    drop(self.leave(now, Destination::Stop, signal.as_str()));
+                }
                 Signal::SIGINT => drop(self.leave(now, Destination::Reboot, "ctrl-alt-del")),
                 _ => drop(self.leave(now, Destination::PowerOff, "SIGTERM")),
             }
@@ -225,11 +257,11 @@ impl Supervisor {
 
     fn read_uevents(&mut self) {
         // An error other than an overrun does not happen; the next turn asks again.
-        while let Ok(Some(Uevent {
+        while let Some(Ok(Some(Uevent {
             action,
             subsystem,
             device,
-        })) = self.uevents.next()
+        }))) = self.uevents.as_mut().map(Uevents::next)
         {
             match (action.as_str(), subsystem.as_str()) {
                 ("overrun", _) => self.look_for_media(),

@@ -6,14 +6,12 @@ use super::medium::Selected;
 use super::process::{Description, Process};
 use super::ttys;
 use crate::ipc::{Wire, WorkerKind};
+use crate::place::Place;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
-
-/// The image the workers read; it holds the cluster's key, so only root may.
-pub const CONFIG_PATH: &str = "/run/pollux/config.plx";
 
 /// In the order of start: who must be there first comes first.
 const ORDER: [WorkerKind; 4] = [
@@ -23,18 +21,21 @@ const ORDER: [WorkerKind; 4] = [
     WorkerKind::Control,
 ];
 
-/// Puts the image where the workers read it and gives the box its name.
-pub fn settle(selected: &Selected) -> Result<(), Failure> {
+/// Puts the image where the workers read it and gives a box its name.
+pub fn settle(selected: &Selected, place: &Place) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(CONFIG_PATH)
+        .open(place.config())
         .map_err(Failure::during("opening the config's copy"))?;
     file.write_all(&selected.bytes)
         .map_err(Failure::during("copying the config"))?;
+    if place.is_guest {
+        return Ok(());
+    }
     let named = fs::write("/proc/sys/kernel/hostname", node_name(selected));
     named.map_err(Failure::during("setting the host name"))
 }
@@ -46,7 +47,12 @@ pub fn node_name(selected: &Selected) -> &str {
 }
 
 /// Everyone, not started yet.
-pub fn gather(now: Instant, selected: &Selected, ttys: &[String]) -> Result<Vec<Process>, Failure> {
+pub fn gather(
+    now: Instant,
+    selected: &Selected,
+    place: &Place,
+    ttys: &[String],
+) -> Result<Vec<Process>, Failure> {
     let mut ends = Vec::new();
     for (wire, one, other) in Wire::BETWEEN_WORKERS {
         let (a, b) = sys::socket::pair()?;
@@ -55,7 +61,7 @@ pub fn gather(now: Instant, selected: &Selected, ttys: &[String]) -> Result<Vec<
     }
     let mut team = Vec::new();
     for kind in ORDER {
-        team.push(Process::new(now, worker(kind, selected, &mut ends))?);
+        team.push(Process::new(now, worker(kind, selected, place, &mut ends))?);
     }
     let operator = |tty: &&String| !ttys::is_link(&selected.image.config, tty);
     for tty in ttys.iter().filter(operator) {
@@ -73,15 +79,19 @@ pub fn gather(now: Instant, selected: &Selected, ttys: &[String]) -> Result<Vec<
 fn worker(
     kind: WorkerKind,
     selected: &Selected,
+    place: &Place,
     ends: &mut Vec<(WorkerKind, Wire, OwnedFd)>,
 ) -> Description {
     let own = ends.extract_if(.., |(owner, ..)| *owner == kind);
     let wires = own.map(|(_, wire, end)| (wire, end)).collect();
-    let arguments = ["--config", CONFIG_PATH, "--node", node_name(selected)].map(String::from);
+    let run_dir = place.run_dir.to_string_lossy();
+    let guest = if place.is_guest { "yes" } else { "no" };
+    let node = node_name(selected);
+    let arguments = ["--run-dir", &run_dir, "--guest", guest, "--node", node];
     Description {
         kind,
         tty: None,
-        arguments: arguments.into(),
+        arguments: arguments.map(String::from).into(),
         wires,
     }
 }

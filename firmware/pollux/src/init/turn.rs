@@ -2,6 +2,7 @@
 //! pass on log lines, feed the watchdog, leave.
 
 use super::boot::phase;
+use super::failure::Failure;
 use super::leave::{Act, Destination, Leave};
 use super::medium::Selected;
 use super::process::Process;
@@ -76,6 +77,14 @@ impl Supervisor {
     }
 
     fn settle(&mut self, now: Instant, selected: Selected) {
+        if self.employ(now, selected).is_err() {
+            // Said by the phase; without its workers the box is of no use.
+            self.leave(now, Destination::Reboot, "the workers can't be set up");
+        }
+    }
+
+    /// Takes a config, and gathers the workers that will serve it.
+    pub(super) fn employ(&mut self, now: Instant, selected: Selected) -> Result<(), Failure> {
         let (place, generation) = (&selected.place, selected.image.generation);
         let config = &selected.image.config;
         let text = format!(
@@ -84,18 +93,13 @@ impl Supervisor {
             config.cluster.name
         );
         self.journal.say(Level::Info, &text);
-        let ttys = &self.ttys;
+        let (place, ttys) = (&self.place, &self.ttys);
         let team = phase(&mut self.journal, "workers", |_| {
-            team::settle(&selected).and_then(|()| team::gather(now, &selected, ttys))
+            team::settle(&selected, place).and_then(|()| team::gather(now, &selected, place, ttys))
         });
-        match team {
-            Ok(team) => {
-                self.team = team;
-                self.running = Some(selected);
-            }
-            // Said by the phase; without its workers the box is of no use.
-            Err(_) => drop(self.leave(now, Destination::Reboot, "the workers can't be set up")),
-        }
+        self.team = team?;
+        self.running = Some(selected);
+        Ok(())
     }
 
     /// Starts whoever is due.
@@ -179,6 +183,7 @@ impl Supervisor {
             let what = match to {
                 Destination::Reboot => "rebooting",
                 Destination::PowerOff => "switching off",
+                Destination::Stop => "stopping",
             };
             self.journal.say(Level::Warn, &format!("{what}: {why}"));
             self.leaving = Some(Leave::begin(now, to));

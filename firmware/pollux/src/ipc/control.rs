@@ -1,13 +1,10 @@
-//! The control protocol on `/run/pollux/control` (SOCK_SEQPACKET, one postcard message per datagram):
+//! The control protocol on the run directory's `control` (SOCK_SEQPACKET, one postcard message per datagram):
 //! a client sends a `Request` and gets one `Response`. Lists come in pages that each fit a message;
 //! the client asks for the next by position, so nothing is queued for a slow one.
 
 use core::fmt;
 use plan::config::{Endpoint, Forwarding, Prefix, Protocol, Scheduler};
 use serde::{Deserialize, Serialize};
-
-/// Where control listens.
-pub const CONTROL_PATH: &str = "/run/pollux/control";
 
 /// Bytes of list entries after which a page is closed, well below `MESSAGE_BYTES_MAX`.
 pub const PAGE_BYTES: usize = 16 * 1024;
