@@ -37,7 +37,7 @@ pub struct KernelError {
 }
 
 /// The errors that netlink families give (asm-generic/errno.h), by name, and what each means there.
-const NAMES: [(i32, &str, &str); 22] = [
+const NAMES: [(i32, &str, &str); 23] = [
     (1, "EPERM", "needs CAP_NET_ADMIN"),
     (2, "ENOENT", "not in this kernel, or no such entry"),
     (3, "ESRCH", "no such entry"),
@@ -45,6 +45,7 @@ const NAMES: [(i32, &str, &str); 22] = [
     (6, "ENXIO", "no such device"),
     (11, "EAGAIN", "try again"),
     (12, "ENOMEM", "out of memory"),
+    (13, "EACCES", "not allowed on this device"),
     (16, "EBUSY", "in use"),
     (17, "EEXIST", "exists already"),
     (19, "ENODEV", "no such device"),

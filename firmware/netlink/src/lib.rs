@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod announce;
+pub mod claim;
 pub mod error;
 pub mod event;
 pub mod ipvs;

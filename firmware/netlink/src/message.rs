@@ -46,19 +46,26 @@ impl Request {
         })
     }
 
-    /// The whole message. The port id stays 0: the kernel knows whose socket it is.
+    /// The whole message.
     #[must_use]
     pub fn to_bytes(&self, sequence: u32) -> Vec<u8> {
-        // Bodies are built of attributes of at most 64 KiB each, far from the 4 GiB of the field.
-        let length = u32::try_from(HEADER_BYTES + self.body.len()).unwrap_or(u32::MAX);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.body.len());
-        bytes.extend_from_slice(&length.to_ne_bytes());
+        self.append_to(&mut bytes, sequence);
+        bytes
+    }
+
+    /// Puts the whole message behind `bytes`, padded so that another may follow: the kernel takes several
+    /// in one datagram. The port id stays 0: the kernel knows whose socket it is.
+    pub fn append_to(&self, bytes: &mut Vec<u8>, sequence: u32) {
+        // Bodies are built of attributes of at most 64 KiB each, far from the 4 GiB of the field.
+        let length = HEADER_BYTES + self.body.len();
+        bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
         bytes.extend_from_slice(&self.kind.to_ne_bytes());
         bytes.extend_from_slice(&u16::from(self.flags).to_ne_bytes());
         bytes.extend_from_slice(&sequence.to_ne_bytes());
         bytes.extend_from_slice(&0_u32.to_ne_bytes());
         bytes.extend_from_slice(&self.body);
-        bytes
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
 }
 
