@@ -1,10 +1,13 @@
-//! Netlink sockets, on neli's: requests that wait for their answer, and notifications that never block.
+//! Netlink sockets, on neli's: requests that wait for their answer, many at once that do not, and
+//! notifications that never block.
 //! Sequence numbers are checked, dumps that the kernel calls inconsistent are asked again, and a full
 //! socket is an outcome with a name, since it means that what we know is no longer what is.
 
+mod bulk;
 mod error;
 mod notifications;
 
+pub use bulk::{Bulk, REQUESTS_MAX};
 pub use error::Error;
 pub use notifications::{Notifications, Received};
 

@@ -1,5 +1,9 @@
-//! Whole Ethernet frames out of a device (packet(7)): gratuitous ARP and unsolicited neighbour
-//! advertisements, built by `netlink::announce`. It sends and never receives.
+//! Whole Ethernet frames (packet(7)): out of a device gratuitous ARP and unsolicited neighbour
+//! advertisements, built by `netlink::announce`; in from all devices what a filter of `netlink::claim` passes.
+
+mod listener;
+
+pub use listener::PacketListener;
 
 use crate::Error;
 use nix::errno::Errno;
