@@ -134,7 +134,7 @@ pub enum Reason {
     Vacant(Vacancy),
     /// It takes what the peer hands over.
     Offered,
-    /// The peer is active in a higher term (or by priority, or number).
+    /// The peer is active in a higher term.
     Outranked,
     /// The peer asked for the addresses, by its operator's word.
     Asked,

@@ -11,6 +11,7 @@ pub mod node;
 pub mod report;
 pub mod serial;
 pub mod settings;
+pub mod term;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -13,6 +13,7 @@ use crate::report::{
     LinkStatus, PastTransition, PeerStatus, Report, Status, TRANSITIONS_MAX, Transition,
 };
 use crate::settings::{LINKS_MAX, Settings};
+use crate::term;
 use crate::time::{Instant, millis};
 use crate::wire::{Beat, Codec, Standing};
 use core::time::Duration;
@@ -233,6 +234,8 @@ impl Node {
             state: standing.state,
             since_ms: millis(now.since(self.since)),
             term: standing.term,
+            newest_term: self.term_max,
+            newest_term_by: term::taker(self.term_max, self.settings.number, self.settings.peer),
             ready: standing.ready,
             fitness: standing.fitness,
             dead_ms: millis(self.dead_time()),

@@ -137,6 +137,10 @@ pub struct Status {
     pub since_ms: u64,
     /// Term in which it holds or last held the addresses, 0 before the first.
     pub term: u64,
+    /// Highest term heard of or taken.
+    pub newest_term: u64,
+    /// Number of the node that took the highest term, `None` before the first (`term::taker`).
+    pub newest_term_by: Option<u8>,
     /// The dataplane has applied its plan, so this box may take over.
     pub ready: bool,
     /// Carriers under the virtual addresses.

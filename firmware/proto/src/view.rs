@@ -76,7 +76,8 @@ impl View {
         let Some(peer) = &self.peer else {
             return unable;
         };
-        let outranked = rank(peer) > rank(&self.own);
+        // Two boxes never take the same term (`term`), so one of two holders gives way.
+        let outranked = peer.standing.term > self.own.standing.term;
         match peer.standing.state {
             State::Active | State::Offering(_) if outranked => Some(Event::Outranked),
             // Until the other one holds them, only who does not hold them either gives way.
@@ -112,12 +113,6 @@ pub fn can_take(standing: &Standing) -> bool {
             standing.state,
             State::Listening | State::Standby | State::Held | State::Asking
         )
-}
-
-/// When two boxes hold the addresses, the higher one keeps them.
-fn rank(member: &Member) -> (u64, u8, Reverse<u8>) {
-    let standing = &member.standing;
-    (standing.term, standing.priority, Reverse(member.number))
 }
 
 /// When no box holds the addresses, the higher one takes them.

@@ -80,7 +80,7 @@ pub struct Echo {
 pub struct Standing {
     /// Counts up with every change of what follows, so that a slow link can't bring back the past.
     pub revision: u32,
-    /// Term in which it holds, takes or last held the addresses.
+    /// Term in which it holds, takes or last held the addresses: one of its own (`term`).
     pub term: u64,
     /// Its state.
     pub state: State,

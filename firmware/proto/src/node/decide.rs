@@ -4,6 +4,7 @@
 use super::{Action, FAIL_BACK_SETTLE, Node, Refusal, patience};
 use crate::failover::{Command, Event, Preference, State, Step, step};
 use crate::report::{Report, Transition};
+use crate::term;
 use crate::time::{Instant, millis};
 use crate::view::{Member, View, can_take};
 use core::time::Duration;
@@ -165,7 +166,8 @@ impl Node {
     /// Enters a state, or enters it anew: with its order, and the time it may take.
     fn enter(&mut self, state: State) {
         if state == State::Taking {
-            self.term_max = self.term_max.saturating_add(1);
+            let (own, peer) = (self.settings.number, self.settings.peer);
+            self.term_max = term::next(self.term_max, own, peer);
             self.standing.term = self.term_max;
         }
         self.standing.state = state;

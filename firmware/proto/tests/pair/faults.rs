@@ -215,18 +215,21 @@ fn after_a_split_the_higher_term_stays_and_announces_again() {
 }
 
 #[test]
-fn equal_terms_after_a_split_are_decided_by_number() {
+fn two_that_never_heard_each_other_took_different_terms() {
     let mut world = World::new(1, &[UDP]);
     world.cut_all(true);
     world.start(CASTOR);
     world.start(POLLUX);
     world.run(ms(3000));
     world.expect([State::Active, State::Active]);
+    let terms = [CASTOR, POLLUX].map(|of| world.status(of).term);
+    assert_eq!(terms, [1, 2]);
     world.forget();
     world.cut_all(false);
     world.run(ms(500));
-    world.expect([State::Active, State::Standby]);
-    assert!(world.machines[CASTOR].announcements >= 1);
+    world.expect([State::Standby, State::Active]);
+    assert!(world.machines[POLLUX].announcements >= 1);
+    assert_eq!(world.status(CASTOR).newest_term_by, Some(2));
 }
 
 #[test]

@@ -87,6 +87,8 @@ pub(crate) struct World {
     arrivals: BTreeMap<(Instant, u64), Arrival>,
     arrival_count: u64,
     pub(crate) log: Vec<String>,
+    /// Number of the node that took each term.
+    takers: BTreeMap<u64, u8>,
     pub(crate) both_hold_since: Option<Instant>,
     pub(crate) both_held_max: Duration,
     pub(crate) none_holds_since: Option<Instant>,
@@ -150,6 +152,7 @@ impl World {
             arrivals: BTreeMap::new(),
             arrival_count: 0,
             log: Vec::new(),
+            takers: BTreeMap::new(),
             both_hold_since: None,
             both_held_max: Duration::ZERO,
             none_holds_since: Some(Instant::from_micros(1_000_000)),
@@ -422,6 +425,11 @@ impl World {
                 self.say(of, &report.to_string());
                 self.machines[of].reports.push(report);
             } else {
+                if let Action::TakeAddresses { term } = action {
+                    let number = self.machines[of].settings.number;
+                    let taker = *self.takers.entry(term).or_insert(number);
+                    assert_eq!(taker, number, "both took term {term}: {}", self.story());
+                }
                 let done = self.now + Duration::from_micros(200 + self.random.below(2000));
                 self.machines[of].orders.push_back((done, action));
             }
