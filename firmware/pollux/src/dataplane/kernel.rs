@@ -101,6 +101,11 @@ impl Kernel {
         Ok(all)
     }
 
+    /// Whether there is such a setting; a kernel without IPv6 lacks some.
+    pub fn has_setting(path: &str) -> bool {
+        Path::new(SYSCTLS).join(path).exists()
+    }
+
     /// Carries out one step.
     pub fn apply(&mut self, step: &Step) -> Result<(), Error> {
         match step {

@@ -6,6 +6,7 @@
 
 mod custody;
 mod failing;
+mod guest;
 mod kernel;
 mod listing;
 mod pass;
@@ -60,7 +61,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let now = now();
     let mut worker = Worker {
         verdicts: Verdicts::new(&context.config),
-        planner: Planner::new(context.node, now),
+        planner: Planner::new(context.node, context.place.is_guest, now),
         config: context.config,
         custody: Custody::new(now),
         readiness: Readiness::new(now),

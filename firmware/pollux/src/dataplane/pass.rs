@@ -2,6 +2,7 @@
 //! when the next one is due; what belongs in the kernel is plan's decision alone.
 
 use super::failing::{Failed, Failing};
+use super::guest;
 use super::kernel::Kernel;
 use super::words;
 use core::time::Duration;
@@ -36,6 +37,8 @@ pub enum Cause {
 /// Makes passes.
 pub struct Planner {
     node: usize,
+    /// On somebody else's machine.
+    is_guest: bool,
     wanted: Option<(Cause, Duration)>,
     failing: Failing,
     /// Which of `Config::interfaces` have no device; `None` before the first pass.
@@ -46,9 +49,10 @@ pub struct Planner {
 
 impl Planner {
     /// The first pass is due at once.
-    pub fn new(node: usize, now: Duration) -> Self {
+    pub fn new(node: usize, is_guest: bool, now: Duration) -> Self {
         Planner {
             node,
+            is_guest,
             wanted: Some((Cause::Start, now)),
             failing: Failing::new(),
             missing: None,
@@ -128,12 +132,13 @@ impl Planner {
         let appeared = self.note_missing(config, &devices);
         let mut desired = self.desired(config, &devices, health);
         self.do_without_ipvs(kernel.has_ipvs(), &mut desired);
-        let observed = kernel.observe(&devices, &desired.sysctls)?;
+        let mut observed = kernel.observe(&devices, &desired.sysctls)?;
+        if self.is_guest {
+            guest::overlook(config, &desired, &mut observed);
+        }
         let mut steps = plan::diff(&desired, &observed);
-        if devices
-            .iter()
-            .any(|device| device.index == LOOPBACK && !device.up)
-        {
+        let is_down = |device: &Device| device.index == LOOPBACK && !device.up;
+        if !self.is_guest && devices.iter().any(is_down) {
             let (index, mtu_bytes) = (LOOPBACK, None);
             steps.push(Step::SetLink { index, mtu_bytes });
         }
@@ -148,6 +153,12 @@ impl Planner {
         let mut desired = plan::desired(config, self.node, devices, health);
         if self.orphaned {
             desired.virtual_addresses.clear();
+        }
+        if self.is_guest {
+            desired.sysctls = guest::settings(config, &desired);
+            desired
+                .sysctls
+                .retain(|(path, _)| Kernel::has_setting(path));
         }
         desired
     }
@@ -167,7 +178,7 @@ impl Planner {
             match kernel.apply(step) {
                 Ok(()) => {
                     done += 1;
-                    say(&words, cause, plan.appeared);
+                    self.say(&words, cause, plan.appeared);
                 }
                 Err(error) => failed.push(Failed {
                     step: words,
@@ -211,6 +222,18 @@ impl Planner {
         appeared
     }
 
+    /// What was expected is news; what was not is drift. Whoever owns the machine hears what is set up.
+    fn say(&self, words: &str, cause: Cause, appeared: bool) {
+        match cause {
+            Cause::Start if self.is_guest => log::info!("set up: {words}"),
+            Cause::Start => log::debug!("set up: {words}"),
+            Cause::Health => log::info!("health: {words}"),
+            Cause::Event | Cause::Check if appeared => log::info!("set up: {words}"),
+            Cause::Event | Cause::Check => log::warn!("repaired: {words}"),
+            Cause::Retry => log::info!("tried again: {words}"),
+        }
+    }
+
     fn do_without_ipvs(&mut self, has_ipvs: bool, desired: &mut State) {
         if has_ipvs {
             self.said_no_ipvs = false;
@@ -245,17 +268,6 @@ fn attached(config: &Config, node: usize) -> impl Iterator<Item = (usize, &Ident
     })
 }
 
-/// What was expected is news; what was not is drift.
-fn say(words: &str, cause: Cause, appeared: bool) {
-    match cause {
-        Cause::Start => log::debug!("set up: {words}"),
-        Cause::Health => log::info!("health: {words}"),
-        Cause::Event | Cause::Check if appeared => log::info!("set up: {words}"),
-        Cause::Event | Cause::Check => log::warn!("repaired: {words}"),
-        Cause::Retry => log::info!("tried again: {words}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +285,7 @@ mod tests {
             carrier: true,
             mtu_bytes: 1500,
         };
-        let mut planner = Planner::new(0, Duration::ZERO);
+        let mut planner = Planner::new(0, false, Duration::ZERO);
         let healthy = planner.desired(&config, std::slice::from_ref(&eth0), &health);
         let mut kernel = healthy.clone();
         kernel.addresses.extend(&healthy.virtual_addresses);

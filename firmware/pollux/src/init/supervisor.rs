@@ -1,4 +1,5 @@
-//! PID 1's loop, and that of a daemon. Each turn looks at everything there is; no readiness is remembered, so none is lost.
+//! PID 1's loop, and that of a daemon. Each turn looks at everything there is; no readiness is remembered,
+//! so none is lost.
 
 use super::failure::Failure;
 use super::journal::Journal;
@@ -30,7 +31,7 @@ const TURN_MESSAGES_MAX: u32 = 64;
 const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM];
 
 /// To an operator who wants to reboot the machine of a daemon.
-const NOT_OURS_TO_END: &str = "this is a daemon on a machine of its own: reboot that, \
+const NOT_OURS_TO_END: &str = "this is a daemon, the machine is not its own: reboot that, \
                                or end the daemon with SIGTERM (`systemctl stop pollux`)";
 
 /// The state of the box.
@@ -250,7 +251,8 @@ impl Supervisor {
                 if let Some(tty) = &process.description.tty {
                     self.journal.detach(tty);
                 }
-                self.journal.say(Level::Error, &sentence);
+                let level = if restart { Level::Error } else { Level::Info };
+                self.journal.say(level, &sentence);
             }
         }
     }
