@@ -1,19 +1,47 @@
-//! The virtual addresses in the kernel, and the devices under them: set, removed, announced, looked after
-//! while they are held, and read for the console. Whether they are held is proto's decision.
+//! The virtual addresses in the kernel: set, removed, announced and read for the console, a bounded part in
+//! each turn of the loop, so that heartbeats go on while hundreds change. Whether they are held is proto's
+//! decision; what the kernel tells of them meanwhile is in `news`.
 
+mod news;
+#[cfg(test)]
+mod tests;
+
+use super::change::{Change, Goal};
+use super::place::{self, Place};
+use super::rivals::{Rivals, Wiretap};
 use crate::ipc::control::AddressStatus;
-use netlink::event::Event;
+use core::time::Duration;
+use netlink::KernelError;
 use plan::config::Config;
 use plan::kernel::{Address, Device};
 use std::os::fd::{AsFd, BorrowedFd};
-use sys::netlink::{Error, Netlink, Notifications, Protocol, Received};
+use sys::netlink::{Bulk, Error, Netlink, Notifications, Protocol};
 use sys::packet::PacketSocket;
 
-/// What the kernel's news mean for the pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct News {
-    /// Neighbours may have missed the announcements: a cable came back, an address had to be set again.
-    pub announce: bool,
+/// From one attempt to set what the kernel refused to the next, where its device stays as it is.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Addresses announced in one turn, of two frames each at most.
+const ANNOUNCED_PER_TURN: usize = 32;
+
+/// What a change has brought about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// All that the kernel takes are set and announced, by the order of this term.
+    Taken {
+        /// As in the order.
+        term: u64,
+    },
+    /// All are removed, by the order of this term.
+    Released {
+        /// As in the order.
+        term: u64,
+    },
+    /// Those that were missing were tried.
+    Mended {
+        /// Some of them are set and announced now.
+        any: bool,
+    },
 }
 
 /// Virtual addresses and devices.
@@ -22,26 +50,54 @@ pub struct Addresses {
     /// Index into `Config::nodes`.
     node: usize,
     route: Netlink,
+    bulk: Bulk,
     events: Notifications,
     packets: PacketSocket,
+    wiretap: Wiretap,
     devices: Vec<Device>,
+    /// In the order of `Config::virtual_addresses`.
+    places: Vec<Place>,
+    rivals: Rivals,
+    change: Change,
     held: bool,
+    /// The change under way has set some.
+    any_set: bool,
+    /// Something changed while a change was under way: look at the kernel once it is over.
+    look_again: bool,
+    retry_at: Duration,
+    /// Position of the next one to announce; past the end none is.
+    announcing: usize,
+    /// Requests on their way to the kernel; kept, so that sending allocates nothing.
+    datagram: Vec<u8>,
 }
 
 impl Addresses {
     /// Subscribes, then looks at what there is.
     pub fn open(config: &Config, node: usize) -> Result<Self, Error> {
-        let events = Notifications::open(Protocol::Route, &netlink::event::GROUPS)?;
+        let events = Notifications::open(Protocol::Route, &netlink::event::GROUPS_ADDRESS)?;
         let mut route = Netlink::open(Protocol::Route)?;
-        Ok(Addresses {
+        let places: Vec<_> = config.virtual_addresses.iter().map(Place::new).collect();
+        let mut addresses = Addresses {
             config: config.clone(),
             node,
-            devices: devices(&mut route)?,
+            devices: news::devices(&mut route)?,
             route,
+            bulk: Bulk::open(Protocol::Route)?,
             events,
             packets: PacketSocket::open()?,
+            wiretap: Wiretap::open(config)?,
+            rivals: Rivals::new(places.len()),
+            announcing: places.len(),
+            places,
+            change: Change::default(),
             held: false,
-        })
+            any_set: false,
+            look_again: false,
+            retry_at: Duration::ZERO,
+            datagram: Vec::new(),
+        };
+        addresses.seat()?;
+        Ok(addresses)
     }
 
     /// As the kernel last told.
@@ -49,152 +105,143 @@ impl Addresses {
         &self.devices
     }
 
-    /// All were set and not removed since.
+    /// All that can be set were set and not removed since.
     pub fn are_held(&self) -> bool {
         self.held
     }
 
-    /// Interfaces under virtual addresses that have carrier.
+    /// As `place::fitness`.
     pub fn fitness(&self) -> u8 {
-        fitness(&self.config, self.node, &self.devices)
+        place::fitness(&self.places)
     }
 
-    /// Sets all whose device exists. One that is set already is as good. Where one can't be set they don't
-    /// count as held: nothing is announced or repaired, and proto will have them released.
-    pub fn take(&mut self) -> Result<(), Error> {
-        for address in self.wanted() {
-            self.set(&address)?;
-        }
-        self.held = true;
-        Ok(())
-    }
-
-    /// Removes all, also those that a predecessor left. One that is not there is as good.
-    pub fn release(&mut self) -> Result<(), Error> {
+    /// Begins to set all whose device exists; one that is set already is as good. `advance` goes on with it
+    /// and announces each as it is set.
+    pub fn take(&mut self, term: u64) {
+        self.say_what_has_no_device();
         self.held = false;
-        let mut first_failure = Ok(());
-        for address in self.wanted() {
-            match self.unset(&address) {
-                Err(error) if !error.is_not_there() && first_failure.is_ok() => {
-                    first_failure = Err(error);
-                }
-                _ => {}
-            }
-        }
-        first_failure
+        self.change.begin(Goal::Take { term }, seated(&self.places));
     }
 
-    /// Tells every network where its virtual addresses are. A frame that can't be sent is made up for by
-    /// the burst's next.
-    pub fn announce(&self) {
-        for address in self.wanted() {
-            let of_address = |device: &&Device| device.index == address.index;
-            let Some(device) = self.devices.iter().find(of_address) else {
-                continue;
-            };
-            for frame in netlink::announce::frames(address.prefix.address, device.mac) {
-                if let Err(error) = self.packets.send(device.index, frame.as_ref()) {
-                    log::debug!("announcing {} on {}: {error}", address.prefix, device.name);
-                }
-            }
-        }
+    /// Begins to remove all, also those that a predecessor left; one that is not there is as good. `advance`
+    /// goes on with it.
+    pub fn release(&mut self, term: u64) {
+        self.held = false;
+        self.announcing = self.places.len();
+        self.change
+            .begin(Goal::Release { term }, seated(&self.places));
     }
 
-    /// Takes in what the kernel told; `None`: nothing that matters here.
-    pub fn hear(&mut self) -> Option<News> {
-        let (mut devices_changed, mut address_gone) = (false, false);
-        let received = self
-            .events
-            .receive(netlink::event::decode, |event| match event {
-                Event::Device(_) | Event::DeviceGone(_) => devices_changed = true,
-                Event::AddressGone(_) => address_gone = true,
-                Event::Address(_) | Event::Route(_) | Event::RouteGone(_) => {}
-            });
-        // Where events were lost a look at everything makes up for them.
-        if received != Ok(Received::All) {
-            (devices_changed, address_gone) = (true, true);
-        }
-        let repair = self.held && (devices_changed || address_gone);
-        if !devices_changed && !repair {
+    /// Goes on with what is under way, by a bounded number of requests. Says what was brought about, once.
+    pub fn advance(&mut self) -> Option<Done> {
+        self.change.goal()?;
+        if let Err(error) = self.ask().and_then(|()| self.hear_answers()) {
+            // Whoever ordered it will do so again; trying on at once would be a loop without end.
+            log::error!("virtual addresses can't be changed: {error}");
+            self.change.stop();
             return None;
         }
-        let carrier_came = devices_changed && self.look_at_devices();
-        let was_set_again = repair && self.repair();
-        Some(News {
-            announce: carrier_came || was_set_again,
+        let done = self.change.poll_done()?;
+        let any_set = core::mem::take(&mut self.any_set);
+        self.held = !matches!(done, Goal::Release { .. });
+        self.retry_at = super::now().saturating_add(RETRY_INTERVAL);
+        if core::mem::take(&mut self.look_again) {
+            self.mend();
+        }
+        Some(match done {
+            Goal::Take { term } => Done::Taken { term },
+            Goal::Release { term } => Done::Released { term },
+            Goal::Mend => Done::Mended { any: any_set },
         })
     }
 
-    /// Reads the devices anew. Returns whether one under a virtual address came to have carrier.
-    fn look_at_devices(&mut self) -> bool {
-        let now = match devices(&mut self.route) {
-            Ok(now) => now,
-            Err(error) => {
-                log::warn!("{error}");
-                return false;
-            }
-        };
-        let before = core::mem::replace(&mut self.devices, now);
-        let had_carrier = |index| {
-            let mut before = before.iter();
-            before.any(|device| device.index == index && device.carrier)
-        };
-        let under = under_virtual_addresses(&self.config, self.node, &self.devices);
-        let mut carrier_came = false;
-        for device in under {
-            match (had_carrier(device.index), device.carrier) {
-                (false, true) => {
-                    carrier_came = true;
-                    log::info!("{} has carrier", device.name);
-                }
-                (true, false) => log::warn!("{} lost carrier", device.name),
-                (true, true) | (false, false) => {}
-            }
-        }
-        carrier_came
+    /// There is something to do right away.
+    pub fn is_busy(&self) -> bool {
+        self.change.wants_to_send() || self.announcing < self.places.len()
     }
 
-    /// Sets those that are missing. Returns whether any was.
-    fn repair(&mut self) -> bool {
-        let Ok(present) = self.present() else {
-            return false;
-        };
-        let mut repaired = false;
-        let missing = |address: &Address| !present.contains(address);
-        for address in self.wanted().into_iter().filter(missing) {
-            let prefix = address.prefix;
-            match self.set(&address) {
-                Ok(()) => {
-                    repaired = true;
-                    log::warn!("repaired: virtual address {prefix} was gone and is set again");
-                }
-                Err(error) => log::warn!("virtual address {prefix} is gone: {error}"),
+    fn ask(&mut self) -> Result<(), Error> {
+        self.datagram.clear();
+        let removes = matches!(self.change.goal(), Some(Goal::Release { .. }));
+        while let Some((sequence, position)) = self.change.poll_request() {
+            let place = self.places.get(position);
+            let request =
+                place.and_then(|place| if removes { place.delete() } else { place.add() });
+            match request {
+                Some(request) => request.append_to(&mut self.datagram, sequence),
+                // Its device went after the change began: nothing is there and nothing can be.
+                None => _ = self.change.answer(sequence),
             }
         }
-        repaired
+        if self.datagram.is_empty() {
+            return Ok(());
+        }
+        let attempt = if removes {
+            "removing addresses"
+        } else {
+            "adding addresses"
+        };
+        self.bulk.send(attempt, &self.datagram)
+    }
+
+    fn hear_answers(&mut self) -> Result<(), Error> {
+        let Some(goal) = self.change.goal() else {
+            return Ok(());
+        };
+        let (change, places, packets) = (&mut self.change, &mut self.places, &self.packets);
+        let any_set = &mut self.any_set;
+        let received = self.bulk.receive(|sequence, outcome| {
+            let answered = change.answer(sequence);
+            let Some(place) = answered.and_then(|position| places.get_mut(position)) else {
+                return;
+            };
+            if matches!(goal, Goal::Release { .. }) {
+                if was_not_removed(place, outcome) {
+                    change.fail();
+                }
+            } else if was_set(place, outcome, goal == Goal::Mend) {
+                *any_set = true;
+                announce(packets, place);
+            }
+        });
+        match received? {
+            sys::netlink::Received::All => Ok(()),
+            sys::netlink::Received::Overrun => Err(Error::NoAnswer("changing addresses")),
+        }
+    }
+
+    /// Begins to tell every network where its virtual addresses are; `announce_some` goes on with it.
+    pub fn announce(&mut self) {
+        self.announcing = 0;
+    }
+
+    /// Announces a bounded number of those that are yet to be.
+    pub fn announce_some(&mut self) {
+        let next = self.announcing;
+        self.announcing = next
+            .saturating_add(ANNOUNCED_PER_TURN)
+            .min(self.places.len());
+        let some = self.places.get(next..self.announcing);
+        for place in some.unwrap_or_default() {
+            announce(&self.packets, place);
+        }
     }
 
     /// In the order of the config, asked of the kernel just now.
     pub fn status(&mut self) -> Vec<AddressStatus> {
+        let now = super::now();
         let present = self.present().unwrap_or_default();
-        let status = |address: &plan::config::VirtualAddress| {
-            let interface = usize::from(address.interface);
-            let device = plan::device_of(&self.config, self.node, interface, &self.devices);
-            let prefix = address.prefix;
-            AddressStatus {
-                prefix,
-                device: device.map(|device| device.name.clone()),
-                held: device.is_some_and(|device| {
-                    let index = device.index;
-                    present.contains(&Address { index, prefix })
-                }),
-            }
+        let numbered = self.places.iter().enumerate();
+        let status = |(position, place): (usize, &Place)| AddressStatus {
+            prefix: place.prefix(),
+            device: place.device().map(|device| device.name.clone()),
+            held: place
+                .address()
+                .is_some_and(|address| present.contains(&address)),
+            refusal: place.refusal().map(KernelError::to_string),
+            rival: self.rivals.status(position, now),
         };
-        self.config.virtual_addresses.iter().map(status).collect()
-    }
-
-    fn wanted(&self) -> Vec<Address> {
-        plan::virtual_addresses(&self.config, self.node, &self.devices)
+        numbered.map(status).collect()
     }
 
     fn present(&mut self) -> Result<Vec<Address>, Error> {
@@ -202,90 +249,76 @@ impl Addresses {
             .dump(&netlink::address::dump()?, netlink::address::decode)
     }
 
-    fn set(&mut self, address: &Address) -> Result<(), Error> {
-        self.route.execute(&netlink::address::add(address)?)
-    }
-
-    fn unset(&mut self, address: &Address) -> Result<(), Error> {
-        self.route.execute(&netlink::address::delete(address)?)
-    }
-}
-
-/// Readable when the kernel has told something.
-impl AsFd for Addresses {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
-    }
-}
-
-fn devices(route: &mut Netlink) -> Result<Vec<Device>, Error> {
-    route.dump(&netlink::link::dump()?, netlink::link::decode)
-}
-
-fn under_virtual_addresses<'a>(
-    config: &Config,
-    node: usize,
-    devices: &'a [Device],
-) -> Vec<&'a Device> {
-    let interfaces = config
-        .virtual_addresses
-        .iter()
-        .map(|address| address.interface);
-    let mut under: Vec<_> = interfaces
-        .filter_map(|interface| plan::device_of(config, node, usize::from(interface), devices))
-        .collect();
-    under.sort_by_key(|device| device.index);
-    under.dedup_by_key(|device| device.index);
-    under
-}
-
-fn fitness(config: &Config, node: usize, devices: &[Device]) -> u8 {
-    let under = under_virtual_addresses(config, node, devices);
-    let fit = under.iter().filter(|device| device.up && device.carrier);
-    u8::try_from(fit.count()).unwrap_or(u8::MAX)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
-mod tests {
-    use super::*;
-    use crate::dataplane::samples::{balancer, prefix};
-    use plan::config::VirtualAddress;
-
-    fn device(index: u32, name: &str, carrier: bool) -> Device {
-        Device {
-            index,
-            name: name.into(),
-            mac: [0x52, 0x54, 0, 0, 1, u8::try_from(index).unwrap() - 1],
-            up: true,
-            carrier,
-            mtu_bytes: 1500,
+    fn say_what_has_no_device(&self) {
+        for (position, interface) in self.config.interfaces.iter().enumerate() {
+            let of_interface = self.places.iter();
+            let without = of_interface
+                .filter(|place| place.interface() == position && place.device().is_none())
+                .count();
+            if without > 0 {
+                let name = &interface.name;
+                log::warn!(
+                    "interface {name} has no device on this box: its virtual addresses \
+                     ({without}) are set when it comes, the others now"
+                );
+            }
         }
     }
 
-    #[test]
-    fn fitness_counts_interfaces_not_addresses() {
-        let mut config = balancer();
-        let address = |text, interface| VirtualAddress {
-            prefix: prefix(text),
-            interface,
-        };
-        config
-            .virtual_addresses
-            .push(address("198.51.100.11/24", 0));
-        config.virtual_addresses.push(address("10.0.0.1/24", 1));
-        let mut devices = vec![device(2, "eth0", true), device(3, "eth1", true)];
-        assert_eq!(fitness(&config, 0, &devices), 2);
-        devices[1].carrier = false;
-        assert_eq!(fitness(&config, 0, &devices), 1);
-        devices[0].up = false;
-        assert_eq!(fitness(&config, 0, &devices), 0);
-        assert_eq!(fitness(&config, 0, &[]), 0);
+    /// Readable when the kernel has told something, and when somebody claims an address.
+    pub fn fds(&self) -> [BorrowedFd<'_>; 3] {
+        let [arp, neighbour] = self.wiretap.fds();
+        [self.events.as_fd(), arp, neighbour]
     }
+}
 
-    #[test]
-    fn interfaces_without_virtual_addresses_do_not_count() {
-        let devices = [device(3, "eth1", true), device(4, "eth2", true)];
-        assert_eq!(fitness(&balancer(), 0, &devices), 0);
+fn seated(places: &[Place]) -> impl Iterator<Item = usize> {
+    let numbered = places.iter().enumerate();
+    numbered.filter_map(|(position, place)| place.device().map(|_| position))
+}
+
+/// Notes what came of the request to set an address, and says what is news of it.
+fn was_set(place: &mut Place, outcome: Result<(), KernelError>, mends: bool) -> bool {
+    let was_refused = place.refusal().is_some();
+    let is_news = place.answered(outcome);
+    let prefix = place.prefix();
+    let device = place.device().map_or("?", |device| &device.name);
+    match place.refusal() {
+        Some(refusal) if is_news => log::error!(
+            "virtual address {prefix} can't be set on {device}: {refusal}; the others are served, \
+             this one is tried again now and then and when {device} changes"
+        ),
+        None if was_refused => log::info!("virtual address {prefix} is set on {device} now"),
+        None if mends => {
+            log::warn!("repaired: virtual address {prefix} was gone and is set again");
+        }
+        _ => {}
+    }
+    place.refusal().is_none()
+}
+
+fn was_not_removed(place: &Place, outcome: Result<(), KernelError>) -> bool {
+    let Err(error) = outcome else {
+        return false;
+    };
+    let error = Error::Refused("removing it", error);
+    if error.is_not_there() {
+        return false;
+    }
+    log::error!("virtual address {}: {error}; trying again", place.prefix());
+    true
+}
+
+/// Tells the network where an address is, unless the kernel would not have it there. A frame that can't be
+/// sent is made up for by the burst's next.
+fn announce(packets: &PacketSocket, place: &Place) {
+    let (Some(device), None) = (place.device(), place.refusal()) else {
+        return;
+    };
+    let prefix = place.prefix();
+    for frame in netlink::announce::frames(prefix.address, device.mac) {
+        if let Err(error) = packets.send(device.index, frame.as_ref()) {
+            log::debug!("announcing {prefix} on {}: {error}", device.name);
+        }
     }
 }

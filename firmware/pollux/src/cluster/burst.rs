@@ -4,8 +4,8 @@
 
 use core::time::Duration;
 
-/// Distances from the burst's start.
-const SCHEDULE_MS: [u64; 6] = [0, 50, 200, 1000, 2500, 5000];
+/// Distances from the burst's start; together they outlast what a box that steps down may still say.
+const SCHEDULE_MS: [u64; 7] = [0, 20, 60, 150, 400, 1000, 2000];
 
 /// A burst of announcements, under way or over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,12 @@ impl Burst {
             started: now,
             sent: Some(0),
         };
+    }
+
+    /// As `start`, where the first announcement went out already.
+    pub fn follow(&mut self, now: Duration) {
+        self.start(now);
+        self.take_due(now);
     }
 
     /// Ends it: the addresses are no longer ours to announce.
@@ -69,7 +75,7 @@ mod tests {
             assert!(!burst.take_due(at));
             sent_ms.push(at.as_millis());
         }
-        assert_eq!(sent_ms, [100, 150, 300, 1100, 2600, 5100]);
+        assert_eq!(sent_ms, [100, 120, 160, 250, 500, 1100, 2100]);
     }
 
     #[test]
@@ -80,6 +86,13 @@ mod tests {
         assert_eq!(burst.next_at(), Some(ms(1000)));
         burst.stop();
         assert!(!burst.take_due(ms(9000)));
+    }
+
+    #[test]
+    fn a_burst_that_follows_begins_with_the_first_repeat() {
+        let mut burst = Burst::default();
+        burst.follow(ms(100));
+        assert_eq!(burst.next_at(), Some(ms(120)));
     }
 
     #[test]

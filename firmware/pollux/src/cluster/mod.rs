@@ -7,8 +7,11 @@
 
 mod addresses;
 mod burst;
+mod change;
 mod links;
+mod place;
 mod report;
+mod rivals;
 mod settings;
 mod status;
 mod talk;
@@ -71,6 +74,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let mut worker = Worker {
         links: links::links(&config, node),
         node: Node::new(instant(now()), settings, incarnation),
+        fitness: addresses.fitness(),
         addresses,
         burst: Burst::default(),
         names,
@@ -141,6 +145,8 @@ struct Worker {
     node: Node,
     links: Vec<HeartbeatLink>,
     addresses: Addresses,
+    /// As the node was told it last.
+    fitness: u8,
     burst: Burst,
     names: Names,
     wires: Wires,

@@ -2,6 +2,7 @@
 //! The order within a turn is the design's: frames before time, so that nobody is declared dead whose beat
 //! lies in a buffer; addresses before their announcement.
 
+use super::addresses::Done;
 use super::links::HeartbeatLink;
 use super::{Worker, instant, now, report};
 use crate::ipc::ClusterToDataplane;
@@ -13,13 +14,13 @@ use proto::settings::LINKS_MAX;
 use std::os::fd::{AsFd, BorrowedFd};
 use sys::poll::{self, PollFd};
 
-/// Kernel events and wires, besides the links.
-const OTHER_FDS: usize = 4;
+/// Kernel events, the two taps on the wire and the wires, besides the links.
+const OTHER_FDS: usize = 6;
 const FDS: usize = LINKS_MAX + OTHER_FDS;
 
 impl Worker {
     pub(super) fn start(&mut self) {
-        self.input(Input::Fitness(self.addresses.fitness()));
+        self.tell_fitness();
         let _ = self.wires.dataplane.send(&ClusterToDataplane::Started);
     }
 
@@ -27,14 +28,18 @@ impl Worker {
     /// told, so that nobody is declared dead whose beat lies in a buffer.
     pub(super) fn turn(&mut self) -> Result<bool, WorkerError> {
         let ready = self.wait()?;
+        self.step_down_if_stalled();
         self.read_links(&ready);
         self.node.handle_timeout(instant(now()));
         self.follow_node();
         self.hear_kernel();
+        self.hear_rivals();
         self.hear_dataplane()?;
         self.hear_control()?;
         let go_on = self.hear_init()?;
         self.open_links();
+        self.addresses.retry_if_due(now());
+        self.advance();
         self.announce_due();
         self.follow_node();
         self.stand();
@@ -71,18 +76,29 @@ impl Worker {
     }
 
     fn other_fd(&self, index: usize) -> BorrowedFd<'_> {
+        let [events, arp, neighbour] = self.addresses.fds();
         match index.checked_sub(LINKS_MAX) {
-            Some(0) => self.addresses.as_fd(),
-            Some(1) => self.wires.dataplane.as_fd(),
-            Some(2) => self.wires.control.as_fd(),
+            Some(0) => events,
+            Some(1) => arp,
+            Some(2) => neighbour,
+            Some(3) => self.wires.dataplane.as_fd(),
+            Some(4) => self.wires.control.as_fd(),
             _ => self.wires.lifeline.as_fd(),
         }
     }
 
     fn wake_at(&self) -> Duration {
+        if self.addresses.is_busy() {
+            return now();
+        }
         let node = Duration::from_micros(self.node.poll_timeout().us);
         let links = self.links.iter().filter_map(HeartbeatLink::open_at);
-        let others = [Some(node), Some(self.alive_at), self.burst.next_at()];
+        let others = [
+            Some(node),
+            Some(self.alive_at),
+            self.burst.next_at(),
+            self.addresses.retry_at(),
+        ];
         let all = links.chain(others.into_iter().flatten());
         all.min().unwrap_or(node)
     }
@@ -109,47 +125,71 @@ impl Worker {
         self.node.handle_input(instant(now()), input);
     }
 
-    /// Does what the node wants done, until it wants nothing more.
+    /// A box that stood still may have lost its addresses to its twin. Told the time, the node says so, and
+    /// they go before anything else is read, sent or logged.
+    fn step_down_if_stalled(&mut self) {
+        self.input(Input::Fitness(self.fitness));
+        self.follow_node();
+    }
+
+    /// Does what the node wants done, until it wants nothing more: orders first, then frames, and last what
+    /// is to be said of it.
     fn follow_node(&mut self) {
-        loop {
-            while let Some(transmit) = self.node.poll_transmit() {
-                if let Some(link) = self.links.get_mut(usize::from(transmit.link.0)) {
-                    link.send(&transmit.frame);
-                }
+        while let Some(action) = self.node.poll_action() {
+            if let Action::Report(report) = action {
+                self.transmit();
+                self.report(&report);
+            } else {
+                self.act(&action);
             }
-            match self.node.poll_action() {
-                Some(action) => self.act(action),
-                None => return,
+        }
+        self.transmit();
+    }
+
+    fn transmit(&mut self) {
+        while let Some(transmit) = self.node.poll_transmit() {
+            if let Some(link) = self.links.get_mut(usize::from(transmit.link.0)) {
+                link.send(&transmit.frame);
             }
         }
     }
 
-    fn act(&mut self, action: Action) {
-        match action {
+    fn act(&mut self, action: &Action) {
+        match *action {
             Action::TakeAddresses { term } => {
                 // Before the first is set, or the dataplane might take it for an orphan.
                 self.tell_dataplane(true);
-                if let Err(error) = self.addresses.take() {
-                    log::error!("virtual addresses can't be set: {error}");
-                    return;
-                }
-                self.burst.start(now());
-                self.announce_due();
-                self.input(Input::AddressesTaken { term });
+                self.addresses.take(term);
+                self.advance();
             }
             Action::ReleaseAddresses { term } => {
                 self.burst.stop();
-                if let Err(error) = self.addresses.release() {
-                    log::error!("virtual addresses can't be removed, trying again: {error}");
-                    return;
-                }
-                self.input(Input::AddressesReleased { term });
+                self.addresses.release(term);
+                self.advance();
             }
             Action::Announce => {
                 log::info!("announcing the virtual addresses again");
                 self.burst.start(now());
             }
             Action::Report(report) => self.report(&report),
+        }
+    }
+
+    /// Goes on with setting or removing addresses; hundreds take several turns.
+    fn advance(&mut self) {
+        let Some(done) = self.addresses.advance() else {
+            return;
+        };
+        // Before it counts as active, or the pair would judge it by what it hoped to hold.
+        self.tell_fitness();
+        match done {
+            Done::Taken { term } => {
+                self.burst.follow(now());
+                self.input(Input::AddressesTaken { term });
+            }
+            Done::Released { term } => self.input(Input::AddressesReleased { term }),
+            Done::Mended { any: true } => self.burst.follow(now()),
+            Done::Mended { any: false } => {}
         }
     }
 
@@ -162,6 +202,19 @@ impl Worker {
         if self.burst.take_due(now()) {
             self.addresses.announce();
         }
+        self.addresses.announce_some();
+    }
+
+    fn tell_fitness(&mut self) {
+        self.fitness = self.addresses.fitness();
+        self.input(Input::Fitness(self.fitness));
+    }
+
+    /// Somebody else claims an address of ours.
+    fn hear_rivals(&mut self) {
+        if self.addresses.hear_rivals(now()) {
+            self.burst.start(now());
+        }
     }
 
     /// Devices and addresses may have changed.
@@ -172,7 +225,7 @@ impl Worker {
         for link in &mut self.links {
             link.follow(&self.config, self.position, self.addresses.devices());
         }
-        self.input(Input::Fitness(self.addresses.fitness()));
+        self.tell_fitness();
         if news.announce && self.addresses.are_held() {
             self.burst.start(now());
         }

@@ -3,7 +3,9 @@
 
 use super::commands;
 use super::table::Table;
-use crate::ipc::control::{ClusterStatus, Hello, LinkStatus, PeerStatus, Status, WorkerStatus};
+use crate::ipc::control::{
+    AddressStatus, ClusterStatus, Hello, LinkStatus, PeerStatus, Status, WorkerStatus,
+};
 use core::fmt::Write;
 
 pub use super::view_services::services;
@@ -139,6 +141,25 @@ fn address_part(cluster: &ClusterStatus, out: &mut String) {
         ]);
     }
     out.push_str(&table.render());
+    for address in &cluster.virtual_addresses {
+        address_trouble(address, out);
+    }
+}
+
+/// What the table of addresses has no room for.
+fn address_trouble(address: &AddressStatus, out: &mut String) {
+    let own = address.prefix.address;
+    if let Some(refusal) = &address.refusal {
+        let _ = writeln!(out, "{own} can't be set: {refusal}");
+    }
+    if let Some(rival) = &address.rival {
+        let mac = plan::config::Device::Mac(rival.mac);
+        let (claims, ago) = (rival.claims, span(rival.ago_ms));
+        let _ = writeln!(
+            out,
+            "{own} claimed by {mac} too: {claims} times, last {ago} ago"
+        );
+    }
 }
 
 fn transition_part(cluster: &ClusterStatus, out: &mut String) {

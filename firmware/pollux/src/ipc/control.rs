@@ -184,6 +184,21 @@ pub struct AddressStatus {
     pub device: Option<String>,
     /// The kernel holds it there, asked just now.
     pub held: bool,
+    /// Why the kernel would not set it; `None`: it was not asked, or has set it.
+    pub refusal: Option<String>,
+    /// Who else claimed it while it was held here.
+    pub rival: Option<RivalStatus>,
+}
+
+/// Somebody on the wire who claimed a virtual address that this box holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RivalStatus {
+    /// By which hardware address.
+    pub mac: [u8; 6],
+    /// How often.
+    pub claims: u64,
+    /// Milliseconds ago, the last time.
+    pub ago_ms: u64,
 }
 
 /// A change of role.

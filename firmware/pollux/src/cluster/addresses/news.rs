@@ -1,0 +1,157 @@
+//! What the kernel tells of devices and addresses, and the wire of rivals: addresses that are gone are set
+//! again, those that were refused are tried again, and whoever claims one of ours is noted.
+
+use super::{Addresses, Error, Goal, RETRY_INTERVAL};
+use core::time::Duration;
+use netlink::claim::Claim;
+use netlink::event::Event;
+use plan::kernel::Device;
+use sys::netlink::{Netlink, Received};
+
+/// What the kernel's news mean for the pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct News {
+    /// Neighbours may have missed the announcements: a cable came back.
+    pub announce: bool,
+}
+
+impl Addresses {
+    /// Takes in what the kernel told; `None`: nothing that matters here.
+    pub fn hear(&mut self) -> Option<News> {
+        let (mut devices_changed, mut address_gone) = (false, false);
+        let received = self
+            .events
+            .receive(netlink::event::decode, |event| match event {
+                Event::Device(_) | Event::DeviceGone(_) => devices_changed = true,
+                Event::AddressGone(_) => address_gone = true,
+                Event::Address(_) | Event::Route(_) | Event::RouteGone(_) => {}
+            });
+        // Where events were lost a look at everything makes up for them.
+        if received != Ok(Received::All) {
+            (devices_changed, address_gone) = (true, true);
+        }
+        let announce = devices_changed
+            && self.look_at_devices().unwrap_or_else(|error| {
+                log::warn!("{error}");
+                false
+            });
+        if devices_changed || address_gone {
+            self.mend();
+        }
+        devices_changed.then_some(News { announce })
+    }
+
+    /// Reads the devices anew. Returns whether one under a virtual address came to have carrier.
+    fn look_at_devices(&mut self) -> Result<bool, Error> {
+        let now = devices(&mut self.route)?;
+        let before = core::mem::replace(&mut self.devices, now);
+        self.seat()?;
+        let is_under = |device: &&Device| {
+            let mut places = self.places.iter();
+            places.any(|place| place.device().is_some_and(|own| own.index == device.index))
+        };
+        let under = self.devices.iter().filter(is_under);
+        let came = under.filter(|device| carrier_came_to(device, &before));
+        Ok(came.count() > 0)
+    }
+
+    /// Finds the device of each virtual address.
+    pub(super) fn seat(&mut self) -> Result<(), Error> {
+        for place in &mut self.places {
+            let interface = place.interface();
+            let device = plan::device_of(&self.config, self.node, interface, &self.devices);
+            place.follow(device)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to set those that should be there and are not, but for those that the kernel has refused.
+    pub(super) fn mend(&mut self) {
+        if self.change.goal().is_some() {
+            self.look_again = true;
+            return;
+        }
+        if !self.held {
+            return;
+        }
+        let present = match self.present() {
+            Ok(present) => present,
+            Err(error) => return log::warn!("{error}"),
+        };
+        let numbered = self.places.iter().enumerate();
+        let missing = numbered.filter_map(|(position, place)| {
+            let is_missing = !present.contains(&place.address()?) && place.refusal().is_none();
+            is_missing.then_some(position)
+        });
+        let mut missing = missing.peekable();
+        if missing.peek().is_some() {
+            self.change.begin(Goal::Mend, missing);
+        }
+    }
+
+    /// When those that were refused are due to be tried again; `None`: none was.
+    pub fn retry_at(&self) -> Option<Duration> {
+        let waits = self.held && self.change.goal().is_none();
+        let any_refused = || self.places.iter().any(|place| place.refusal().is_some());
+        (waits && any_refused()).then_some(self.retry_at)
+    }
+
+    /// Tries those that were refused again, if it is time.
+    pub fn retry_if_due(&mut self, now: Duration) {
+        if self.retry_at().is_none_or(|at| at > now) {
+            return;
+        }
+        self.retry_at = now.saturating_add(RETRY_INTERVAL);
+        let numbered = self.places.iter().enumerate();
+        let refused = numbered.filter_map(|(position, place)| place.refusal().map(|_| position));
+        self.change.begin(Goal::Mend, refused);
+    }
+
+    /// Takes in what the wire told. Returns whether somebody else claimed an address that is held here, and
+    /// an answer is due.
+    pub fn hear_rivals(&mut self, now: Duration) -> bool {
+        let (held, places, rivals) = (self.held, &self.places, &mut self.rivals);
+        let mut is_rivalled = false;
+        self.wiretap.receive(|index, claim| {
+            let ours = |device: &Device| device.index == index && device.mac != claim.mac;
+            let position = places.iter().position(|place| {
+                place.prefix().address == claim.address && place.device().is_some_and(ours)
+            });
+            // The one that holds them is no rival of a standby.
+            let Some(position) = position.filter(|_| held) else {
+                return;
+            };
+            is_rivalled = true;
+            if let Some(claims) = rivals.count(position, claim.mac, now) {
+                say(&claim, claims);
+            }
+        });
+        is_rivalled && self.rivals.is_to_answer(now)
+    }
+}
+
+/// All devices.
+pub(super) fn devices(route: &mut Netlink) -> Result<Vec<Device>, Error> {
+    route.dump(&netlink::link::dump()?, netlink::link::decode)
+}
+
+fn say(claim: &Claim, claims: u64) {
+    let rival = plan::config::Device::Mac(claim.mac);
+    log::warn!(
+        "{rival} claims virtual address {} ({claims} times so far): announcing it again",
+        claim.address
+    );
+}
+
+/// Says whether the carrier came or went.
+fn carrier_came_to(device: &Device, before: &[Device]) -> bool {
+    let had_carrier = before
+        .iter()
+        .any(|before| before.index == device.index && before.carrier);
+    match (had_carrier, device.carrier) {
+        (false, true) => log::info!("{} has carrier", device.name),
+        (true, false) => log::warn!("{} lost carrier", device.name),
+        (true, true) | (false, false) => {}
+    }
+    device.carrier && !had_carrier
+}

@@ -1,0 +1,206 @@
+//! A virtual address as it stands on this box: the device it belongs on, what the kernel is to be asked for
+//! it, and why the kernel would not set it. Pure; `addresses` asks the kernel.
+
+use netlink::{EncodeError, KernelError, Request};
+use plan::config::{Prefix, VirtualAddress};
+use plan::kernel::{Address, Device};
+use plan::validate::INTERFACES_MAX;
+
+/// One virtual address.
+pub struct Place {
+    prefix: Prefix,
+    /// Index into `Config::interfaces`.
+    interface: usize,
+    /// `None` while there is no such device.
+    seat: Option<Seat>,
+    /// What the kernel said when it was last asked to set it there.
+    refusal: Option<KernelError>,
+}
+
+/// Its device, with the requests made beforehand: none is to be made when every millisecond counts.
+struct Seat {
+    device: Device,
+    add: Request,
+    delete: Request,
+}
+
+impl Place {
+    /// On no device yet.
+    pub fn new(address: &VirtualAddress) -> Self {
+        Place {
+            prefix: address.prefix,
+            interface: usize::from(address.interface),
+            seat: None,
+            refusal: None,
+        }
+    }
+
+    pub fn prefix(&self) -> Prefix {
+        self.prefix
+    }
+
+    /// Index into `Config::interfaces`.
+    pub fn interface(&self) -> usize {
+        self.interface
+    }
+
+    pub fn device(&self) -> Option<&Device> {
+        self.seat.as_ref().map(|seat| &seat.device)
+    }
+
+    /// As the kernel has it once it is set.
+    pub fn address(&self) -> Option<Address> {
+        let index = self.device()?.index;
+        let prefix = self.prefix;
+        Some(Address { index, prefix })
+    }
+
+    /// The request that sets it; `None` without a device.
+    pub fn add(&self) -> Option<&Request> {
+        self.seat.as_ref().map(|seat| &seat.add)
+    }
+
+    /// The request that removes it; `None` without a device.
+    pub fn delete(&self) -> Option<&Request> {
+        self.seat.as_ref().map(|seat| &seat.delete)
+    }
+
+    /// Goes where its device is now. What was refused on the device as it was may be taken on it as it is:
+    /// a carrier that comes or goes makes no difference to that.
+    pub fn follow(&mut self, device: Option<&Device>) -> Result<(), EncodeError> {
+        if self.device() == device {
+            return Ok(());
+        }
+        let ground = |device: &Device| (device.index, device.up, device.mtu_bytes, device.mac);
+        if self.device().map(ground) != device.map(ground) {
+            self.refusal = None;
+        }
+        self.seat = device.map(|device| self.seat_on(device)).transpose()?;
+        Ok(())
+    }
+
+    fn seat_on(&self, device: &Device) -> Result<Seat, EncodeError> {
+        let (index, prefix) = (device.index, self.prefix);
+        let address = Address { index, prefix };
+        Ok(Seat {
+            device: device.clone(),
+            add: netlink::address::add(&address)?,
+            delete: netlink::address::delete(&address)?,
+        })
+    }
+
+    /// Why the kernel does not hold it although it was asked to.
+    pub fn refusal(&self) -> Option<&KernelError> {
+        self.refusal.as_ref()
+    }
+
+    /// Notes what came of the request to set it. Returns whether that is news.
+    pub fn answered(&mut self, outcome: Result<(), KernelError>) -> bool {
+        let refusal = outcome.err();
+        let is_news = self.refusal != refusal;
+        self.refusal = refusal;
+        is_news
+    }
+
+    /// What its interface is worth as far as this address goes.
+    fn worth(&self) -> u8 {
+        match self.device() {
+            Some(device) if device.up && device.carrier => 2 - u8::from(self.refusal.is_some()),
+            _ => 0,
+        }
+    }
+}
+
+/// How well this box can serve: each interface under virtual addresses that has carrier counts 2, or 1 where
+/// the kernel refuses one of its addresses. Of two boxes the fitter one is to be active.
+pub fn fitness(places: &[Place]) -> u8 {
+    let worth_of = |interface| {
+        let of_interface = places.iter().filter(|place| place.interface == interface);
+        of_interface.map(Place::worth).min()
+    };
+    (0..INTERFACES_MAX).filter_map(worth_of).sum()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::dataplane::samples::prefix;
+
+    fn device(index: u8, carrier: bool) -> Device {
+        Device {
+            index: index.into(),
+            name: format!("eth{index}"),
+            mac: [0x52, 0x54, 0, 0, 1, index],
+            up: true,
+            carrier,
+            mtu_bytes: 1500,
+        }
+    }
+
+    fn place(text: &str, interface: u8, device: Option<&Device>) -> Place {
+        let mut place = Place::new(&VirtualAddress {
+            prefix: prefix(text),
+            interface,
+        });
+        place.follow(device).unwrap();
+        place
+    }
+
+    fn refused() -> Result<(), KernelError> {
+        Err(KernelError {
+            errno: 13,
+            text: None,
+        })
+    }
+
+    #[test]
+    fn fitness_counts_interfaces_not_addresses() {
+        let (wan, lan) = (device(0, true), device(1, true));
+        let mut places = [
+            place("198.51.100.10/24", 0, Some(&wan)),
+            place("198.51.100.11/24", 0, Some(&wan)),
+            place("10.0.0.1/24", 1, Some(&lan)),
+        ];
+        assert_eq!(fitness(&places), 4);
+        places[2].follow(Some(&device(1, false))).unwrap();
+        assert_eq!(fitness(&places), 2);
+        places[2].follow(None).unwrap();
+        assert_eq!(fitness(&places), 2);
+        assert_eq!(fitness(&[]), 0);
+    }
+
+    #[test]
+    fn a_refused_address_costs_less_than_a_lost_carrier_and_more_than_nothing() {
+        let wan = device(0, true);
+        let mut places = [
+            place("198.51.100.10/24", 0, Some(&wan)),
+            place("2001:db8::10/64", 0, Some(&wan)),
+        ];
+        assert!(places[1].answered(refused()));
+        assert!(!places[1].answered(refused()));
+        assert_eq!(fitness(&places), 1);
+        assert!(places[1].answered(Ok(())));
+        assert_eq!(fitness(&places), 2);
+    }
+
+    #[test]
+    fn a_refusal_is_forgotten_when_the_device_changes_but_not_for_a_cable() {
+        let mut place = place("2001:db8::10/64", 0, Some(&device(0, true)));
+        place.answered(refused());
+        for carrier in [false, true] {
+            place.follow(Some(&device(0, carrier))).unwrap();
+            assert!(place.refusal().is_some());
+        }
+        let jumbo = Device {
+            mtu_bytes: 9000,
+            ..device(0, true)
+        };
+        place.follow(Some(&jumbo)).unwrap();
+        assert!(place.refusal().is_none());
+        place.answered(refused());
+        place.follow(None).unwrap();
+        place.follow(Some(&jumbo)).unwrap();
+        assert!(place.refusal().is_none());
+    }
+}
