@@ -23,7 +23,8 @@ use arguments::Arguments;
 use std::process::ExitCode;
 
 const USAGE: &str = "pollux is the firmware of a box, where it is PID 1 and starts its own workers; \
-                     as a daemon on another machine: pollux run --config FILE [--node NAME] [--run-dir DIR]";
+                     as a daemon on another machine: pollux run --config FILE [--node NAME] [--run-dir DIR]; \
+                     to speak to that: pollux console [--run-dir DIR] [-c COMMAND]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
             .and_then(worker::run)
             .map_err(|error| error.to_string()),
         Some("probe") => probe(words),
+        Some("console") => console::visit::run(words),
         Some("run") => daemon::Options::parse(words).and_then(|options| daemon::run(&options)),
         _ if std::process::id() == 1 => {
             init::run();
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // Said already.
+        Err(why) if why.is_empty() => ExitCode::FAILURE,
         Err(why) => {
             eprintln!("[ERROR] {why}");
             ExitCode::FAILURE

@@ -9,17 +9,18 @@ mod shell;
 mod table;
 mod view;
 mod view_services;
+pub mod visit;
 
 use crate::ipc::control::{Request, Response};
 use crate::ipc::{Channel, FromWorker, ToWorker};
-use crate::place::{self, RUN_DIR};
+use crate::place;
 use crate::wait::wait;
 use crate::worker::WorkerError;
 use shell::Shell;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::poll::{both, readable, writable};
 use sys::tty::Raw;
@@ -34,6 +35,8 @@ const CONNECT_INTERVAL: Duration = Duration::from_millis(100);
 struct Console {
     tty: Raw<File>,
     lifeline: Channel<FromWorker, ToWorker>,
+    /// Where control listens.
+    control_path: PathBuf,
     control: Option<Channel<Request, Response>>,
     shell: Shell,
     output: Vec<u8>,
@@ -50,20 +53,31 @@ pub fn run(mut lifeline: Channel<FromWorker, ToWorker>) -> Result<(), WorkerErro
         .map_err(|error| WorkerError::failed("taking the tty", error))?;
     let attached = lifeline.send(&FromWorker::Attached);
     attached.map_err(|error| WorkerError::failed("attaching", error))?;
-    let mut console = Console {
-        tty: raw,
-        lifeline,
-        control: None,
-        shell: Shell::new(),
-        output: Vec::new(),
-        lost_log_lines: 0,
-        last_sequence: 0,
-    };
+    let control_path = place::control(Path::new(place::RUN_DIR));
+    let mut console = Console::new(raw, lifeline, control_path, Shell::new());
     while console.turn()? {}
     Ok(())
 }
 
 impl Console {
+    fn new(
+        tty: Raw<File>,
+        lifeline: Channel<FromWorker, ToWorker>,
+        control_path: PathBuf,
+        shell: Shell,
+    ) -> Self {
+        Console {
+            tty,
+            lifeline,
+            control_path,
+            control: None,
+            shell,
+            output: Vec::new(),
+            lost_log_lines: 0,
+            last_sequence: 0,
+        }
+    }
+
     fn turn(&mut self) -> Result<bool, WorkerError> {
         if self.control.is_none() {
             self.connect();
@@ -75,11 +89,11 @@ impl Console {
         self.read_control();
         self.write()?;
         self.send_request();
-        Ok(true)
+        Ok(!self.shell.has_ended())
     }
 
     fn connect(&mut self) {
-        let Ok(socket) = sys::socket::dial(&place::control(Path::new(RUN_DIR))) else {
+        let Ok(socket) = sys::socket::dial(&self.control_path) else {
             return;
         };
         let Ok(channel) = Channel::new(socket) else {
@@ -211,15 +225,10 @@ mod tests {
         let (control, server) = sys::socket::pair().unwrap();
         let (lifeline, _) = sys::socket::pair().unwrap();
         let tty = File::options().read(true).write(true).open("/dev/ptmx");
-        let console = Console {
-            tty: Raw::enter(tty.unwrap()).unwrap(),
-            lifeline: Channel::new(lifeline).unwrap(),
-            control: Some(Channel::new(control).unwrap()),
-            shell: Shell::new(),
-            output: Vec::new(),
-            lost_log_lines: 0,
-            last_sequence: 0,
-        };
+        let tty = Raw::enter(tty.unwrap()).unwrap();
+        let lifeline = Channel::new(lifeline).unwrap();
+        let mut console = Console::new(tty, lifeline, PathBuf::new(), Shell::new());
+        console.control = Some(Channel::new(control).unwrap());
         (console, Channel::new(server).unwrap())
     }
 

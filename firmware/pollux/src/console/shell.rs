@@ -43,9 +43,25 @@ enum Running {
     },
 }
 
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Caller {
+    /// The box's own tty: a session ends where the next begins.
+    Tty,
+    /// An operator who came to a running daemon and goes again.
+    Visitor,
+    /// A script, for one command, without prompts.
+    Script(String),
+}
+
 /// A session. Whoever drives it writes `take_output` to the tty and sends `take_request` to control.
 pub struct Shell {
     state: State,
+    caller: Caller,
+    /// It has nothing more to do.
+    ended: bool,
+    /// A command was refused, or is none.
+    failed: bool,
     hello: Option<Hello>,
     decoder: Decoder,
     editor: Editor,
@@ -58,10 +74,27 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A session that waits for the control socket.
+    /// A session on a box's own tty, that waits for the control socket.
     pub fn new() -> Self {
+        Self::of(Caller::Tty)
+    }
+
+    /// A session that `logout` ends.
+    pub fn of_visitor() -> Self {
+        Self::of(Caller::Visitor)
+    }
+
+    /// One command, and nothing printed but what it prints.
+    pub fn of_script(line: &str) -> Self {
+        Self::of(Caller::Script(line.into()))
+    }
+
+    fn of(caller: Caller) -> Self {
         Shell {
             state: State::Connecting,
+            caller,
+            ended: false,
+            failed: false,
             hello: None,
             decoder: Decoder::default(),
             editor: Editor::new(false),
@@ -83,6 +116,16 @@ impl Shell {
         self.request.take()
     }
 
+    /// Whether it is over.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether a command was refused, or was none.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// The control socket is there.
     pub fn connected(&mut self) {
         self.state = State::Greeting;
@@ -101,6 +144,8 @@ impl Shell {
         self.state = State::Connecting;
         self.request = None;
         self.stale_answers = 0;
+        // A visitor may come again; waiting for one that has ended would be for ever.
+        self.ended = self.caller == Caller::Visitor;
     }
 
     /// Bytes from the tty.
@@ -152,9 +197,36 @@ impl Shell {
         }
         self.draw();
         self.drain_type_ahead();
+        self.end_script();
+    }
+
+    /// A script is done once it would be prompted for more.
+    fn end_script(&mut self) {
+        if matches!(self.caller, Caller::Script(_)) && matches!(self.state, State::Prompt) {
+            self.ended = true;
+        }
+    }
+
+    /// A script gets on with its command, which it can't where a password is wanted.
+    fn begin_script(&mut self, line: &str, hello: &Hello) {
+        if hello.wants_password {
+            self.fail("a password is wanted here: use `pollux console` without -c\n");
+        } else {
+            self.execute(line);
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
+        self.failed = true;
+        self.print(why);
     }
 
     fn greet(&mut self, hello: Hello) {
+        if let Caller::Script(line) = self.caller.clone() {
+            self.begin_script(&line, &hello);
+            self.hello = Some(hello);
+            return;
+        }
         self.print(&view::banner(&hello));
         if hello.wants_password {
             self.state = State::Password;
@@ -197,7 +269,7 @@ impl Shell {
                 self.print(&text);
             }
             (Running::One, Response::Accepted) => self.print("accepted; the log tells the rest\n"),
-            (_, Response::Failed(why)) => self.print(&format!("{why}\n")),
+            (_, Response::Failed(why)) => self.fail(&format!("{why}\n")),
             (_, Response::NotAuthenticated) => self.state = State::Password,
             (_, _) => self.print("unexpected answer from control\n"),
         }
@@ -285,12 +357,12 @@ impl Shell {
     fn execute(&mut self, line: &str) {
         match commands::parse(line) {
             None => {}
-            Some(Err(ParseError::Usage(usage))) => self.print(&format!("usage: {usage}\n")),
+            Some(Err(ParseError::Usage(usage))) => self.fail(&format!("usage: {usage}\n")),
             Some(Err(ParseError::Unknown(alike))) if alike.is_empty() => {
-                self.print("no such command; `help` lists them\n");
+                self.fail("no such command; `help` lists them\n");
             }
             Some(Err(ParseError::Unknown(alike))) => {
-                self.print(&format!("write one of: {}\n", alike.join(" ")));
+                self.fail(&format!("write one of: {}\n", alike.join(" ")));
             }
             Some(Ok(command)) => self.start(command),
         }
@@ -328,6 +400,10 @@ impl Shell {
     }
 
     fn log_out(&mut self) {
+        if self.caller != Caller::Tty {
+            self.ended = true;
+            return;
+        }
         self.editor = Editor::new(false);
         self.state = State::Greeting;
         // Control takes a new `Hello` as the end of a login.
@@ -336,6 +412,9 @@ impl Shell {
 
     /// The prompt, where one is shown.
     fn prompt(&self) -> Option<String> {
+        if matches!(self.caller, Caller::Script(_)) {
+            return None;
+        }
         match self.state {
             State::Password => Some("password: ".into()),
             State::Prompt => {
