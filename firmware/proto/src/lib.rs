@@ -4,8 +4,10 @@
 
 #![no_std]
 
+pub mod dead_time;
 pub mod failover;
 pub mod health;
+pub mod jitter;
 pub mod link;
 pub mod node;
 pub mod report;

@@ -2,19 +2,26 @@
 //! it hears us now: its frames echo our incarnation and our newest sequence numbers. Replays and links
 //! that carry one way only prove nothing. A link knows nothing of what its frames say about the pair.
 
+use crate::jitter::Worst;
 use crate::report::LinkStatus;
 use crate::serial::LINE_BYTES_USUAL;
 use crate::settings::{Medium, Timing};
-use crate::time::{Instant, millis};
-use crate::wire::{Beat, Echo, Rejection};
+use crate::time::{Instant, micros, millis};
+use crate::wire::{Beat, Rejection};
 use core::time::Duration;
 use heapless::Vec;
 
 /// Frames over which loss is estimated.
 const LOSS_WINDOW: u32 = u64::BITS;
-/// Beats that the echo may lag on top of a dead time's worth: changes of state are told at once, each
-/// in a beat of its own.
-const ECHO_SLACK: u64 = 8;
+/// Beats that the echo may lag on top of a dead time's worth: changes of state are told at once, probes
+/// are asked and answered at once, each in a beat of its own.
+const ECHO_SLACK: u64 = 12;
+/// Silence of a serial line that means something, in airtimes of a beat. It is filled to a half, so beats
+/// come every two; this bears the loss of one, and one that waited for another to leave the line.
+const PATIENCE_AIRTIMES: u32 = 5;
+/// For so long a start of the peer may talk without proving that it hears us: that is how every start
+/// begins. From then on something is wrong.
+const GREETING: Duration = Duration::from_secs(1);
 /// Bits on the line for a byte, 8N1.
 const BITS_PER_BYTE: u64 = 10;
 
@@ -22,11 +29,16 @@ const BITS_PER_BYTE: u64 = 10;
 #[derive(Debug, Clone)]
 pub struct Link {
     beat: Duration,
-    dead: Duration,
     /// Time that a beat takes on the line; none for datagrams.
     airtime: Duration,
-    /// Sequence numbers of ours that the echo may lag.
-    echo_lag_max: u64,
+    /// Silence after which it is down.
+    patience: Duration,
+    /// What the peer's beats come late by.
+    jitter: Worst,
+    /// This box woke up late by so much to take what is received now.
+    late: Duration,
+    /// The next beat asks for an answer at once.
+    asks: bool,
     /// Of the last frame sent; 0 before the first.
     sequence: u64,
     sent_at: Option<Instant>,
@@ -38,9 +50,33 @@ pub struct Link {
     /// The link is up until then; `None`: it is down.
     up_until: Option<Instant>,
     reported_up: bool,
+    /// The start that talks without proving that it hears us, and since when.
+    unproven: Option<(u64, Instant)>,
+    greetings: u64,
+    probes: u64,
     received: u64,
     lost: u64,
     rejected: [u64; Rejection::COUNT],
+}
+
+/// What a link says in the next frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Incarnation and sequence number of the newest frame heard.
+    pub heard: Option<(u64, u64)>,
+    /// It asks for an answer at once.
+    pub asks: bool,
+}
+
+/// What a frame of the peer is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// What it says is believed.
+    Proven,
+    /// Its sender has only begun to talk and does not prove yet that it hears us: nothing is believed.
+    Greeting,
 }
 
 /// The start of the peer that this link listens to.
@@ -66,6 +102,15 @@ impl Heard {
         }
     }
 
+    /// What a newer frame of the same start comes late by. Beats that are sent early, for news, and beats
+    /// that are lost make none late.
+    fn lateness(&self, beat: &Beat, now: Instant, interval: Duration) -> Duration {
+        let beats = beat.sequence.saturating_sub(self.sequence);
+        let beats = u32::try_from(beats).unwrap_or(u32::MAX);
+        now.since(self.at)
+            .saturating_sub(interval.saturating_mul(beats))
+    }
+
     /// Takes a newer frame of the same start; returns how many are missing before it.
     fn next(&mut self, beat: &Beat, now: Instant) -> u64 {
         let step = beat.sequence.saturating_sub(self.sequence);
@@ -84,25 +129,25 @@ impl Heard {
 }
 
 impl Link {
-    /// A link that is down. A serial line is filled to a half at most, and three beats must fit its
-    /// dead time; so a slow one beats slower than `timing` says, and is believed dead later.
+    /// A link that is down. A serial line is filled to a half at most, so a slow one beats slower than
+    /// `timing` says.
     #[must_use]
     pub fn new(now: Instant, medium: Medium, timing: Timing) -> Self {
         let airtime = match medium {
             Medium::Datagram => Duration::ZERO,
             Medium::Serial { baud } => {
-                let bits = (LINE_BYTES_USUAL as u64) * BITS_PER_BYTE; // lossless: 72
+                let bits = (LINE_BYTES_USUAL as u64) * BITS_PER_BYTE; // lossless: 77
                 Duration::from_micros(bits * 1_000_000 / u64::from(baud.max(1)))
             }
         };
         let beat = timing.beat.max(airtime * 2).max(Duration::from_micros(1));
-        let dead = timing.dead.max(beat * 3);
-        let beats_per_dead = dead.as_micros() / beat.as_micros().max(1);
         Self {
             beat,
-            dead,
             airtime,
-            echo_lag_max: u64::try_from(beats_per_dead).unwrap_or(u64::MAX) + ECHO_SLACK,
+            patience: timing.dead.max(airtime * PATIENCE_AIRTIMES),
+            jitter: Worst::new(now),
+            late: Duration::ZERO,
+            asks: false,
             sequence: 0,
             sent_at: None,
             next_beat: now,
@@ -111,6 +156,9 @@ impl Link {
             fresh_at: None,
             up_until: None,
             reported_up: false,
+            unproven: None,
+            greetings: 0,
+            probes: 0,
             received: 0,
             lost: 0,
             rejected: [0; Rejection::COUNT],
@@ -125,8 +173,40 @@ impl Link {
 
     /// Silence after which the link is down.
     #[must_use]
-    pub fn dead(&self) -> Duration {
-        self.dead
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Silence that means something on this link, whatever the dead time: none but on a serial line.
+    #[must_use]
+    pub fn patience_min(&self) -> Duration {
+        self.airtime * PATIENCE_AIRTIMES
+    }
+
+    /// Follows the dead time in force, which is `spare` above the configured one. What was heard before
+    /// counts by the new one, too.
+    pub fn follow_dead_time(&mut self, dead: Duration, spare: Duration) {
+        let line = self.patience_min().saturating_add(spare);
+        let before = core::mem::replace(&mut self.patience, dead.max(line));
+        self.up_until = self.up_until.map(|end| end + self.patience - before);
+    }
+
+    /// What the peer's beats come late by, at worst, in the last seconds.
+    #[must_use]
+    pub fn jitter(&self) -> Duration {
+        self.jitter.value()
+    }
+
+    /// Last fresh frame, while the link is up.
+    #[must_use]
+    pub fn fresh_at(&self) -> Option<Instant> {
+        self.fresh_at.filter(|_| self.is_up())
+    }
+
+    /// Last frame sent.
+    #[must_use]
+    pub fn sent_at(&self) -> Option<Instant> {
+        self.sent_at
     }
 
     /// The peer proves that it hears us here.
@@ -148,16 +228,19 @@ impl Link {
         now >= self.next_beat
     }
 
-    /// Counts a frame as sent; returns its sequence number and echo.
-    pub fn number_frame(&mut self, now: Instant) -> (u64, Option<Echo>) {
+    /// Counts a frame as sent; returns what is the link's to say in it.
+    pub fn number_frame(&mut self, now: Instant) -> Numbered {
         self.sequence = self.sequence.saturating_add(1);
         self.sent_at = Some(now);
         self.next_beat = now + self.beat;
-        let echo = self.heard.as_ref().map(|heard| Echo {
-            incarnation: heard.incarnation,
-            sequence: heard.sequence,
-        });
-        (self.sequence, echo)
+        Numbered {
+            sequence: self.sequence,
+            heard: self
+                .heard
+                .as_ref()
+                .map(|heard| (heard.incarnation, heard.sequence)),
+            asks: core::mem::take(&mut self.asks),
+        }
     }
 
     /// Sends the next beat as soon as the line has carried the last one: there is news.
@@ -168,11 +251,31 @@ impl Link {
         self.next_beat = self.next_beat.min(earliest);
     }
 
+    /// Sends a beat at once that asks for an answer at once.
+    pub fn probe(&mut self, now: Instant) {
+        self.asks = true;
+        self.probes = self.probes.saturating_add(1);
+        self.hurry(now);
+    }
+
+    /// The box wakes up, later than it had asked to. What it could not read meanwhile is not held against
+    /// the peer: silence goes on to count where it stopped, but for two beats at most.
+    pub fn wake(&mut self, now: Instant, late: Duration) {
+        self.jitter.pass(now);
+        self.late = late;
+        // Less is ordinary.
+        if late >= self.beat / 2
+            && let Some(end) = &mut self.up_until
+        {
+            *end = (*end + late).min((*end).max(now + self.beat * 2));
+        }
+    }
+
     /// Takes a frame of the peer that passed its MAC. `mine` is the incarnation of this box.
     ///
     /// # Errors
     /// It proves nothing about the present: it is no newer than another, or echoes nothing recent.
-    pub fn receive(&mut self, now: Instant, beat: &Beat, mine: u64) -> Result<(), Rejection> {
+    pub fn receive(&mut self, now: Instant, beat: &Beat, mine: u64) -> Result<Trust, Rejection> {
         let fresh = self.is_fresh(beat, mine);
         let keeps_to_another = self.keeps_to_another(now, beat);
         match &mut self.heard {
@@ -180,27 +283,45 @@ impl Link {
                 if beat.sequence <= heard.sequence {
                     return Err(Rejection::Replayed);
                 }
+                let arrived = now - self.late;
+                let late = heard.lateness(beat, arrived, self.beat);
+                self.jitter.note(now, late);
                 let missing = heard.next(beat, now);
                 self.lost = self.lost.saturating_add(missing);
             }
             // Who proves that it hears us now is the peer; who does not may be a capture, and must not
             // turn our echo away from the one we know.
-            Some(_) if keeps_to_another && !fresh => return Err(Rejection::Unproven),
+            Some(_) if keeps_to_another && !fresh => return self.distrust(now, beat),
             _ => self.heard = Some(Heard::first(beat, now)),
         }
         self.received = self.received.saturating_add(1);
         if fresh {
             self.echoed = beat.echo.map_or(self.echoed, |echo| echo.sequence);
             self.fresh_at = Some(now);
-            self.up_until = Some(now + self.dead);
+            self.up_until = Some(now + self.patience);
+            self.unproven = None;
         }
         // News sent faster than ours come in echo nothing new. While the link is up they are believed,
         // being newer than what proved it; they don't keep it up.
         if self.is_up() {
-            Ok(())
+            Ok(Trust::Proven)
         } else {
-            Err(Rejection::Unproven)
+            self.distrust(now, beat)
         }
+    }
+
+    /// The sender does not prove that it hears us: a start that is new to us may need a moment for that.
+    fn distrust(&mut self, now: Instant, beat: &Beat) -> Result<Trust, Rejection> {
+        let since = match self.unproven {
+            Some((incarnation, since)) if incarnation == beat.incarnation => since,
+            _ => now,
+        };
+        self.unproven = Some((beat.incarnation, since));
+        if now.since(since) >= GREETING {
+            return Err(Rejection::Unproven);
+        }
+        self.greetings = self.greetings.saturating_add(1);
+        Ok(Trust::Greeting)
     }
 
     /// The echo proves that the peer heard something of ours that it had not before, or all there is
@@ -209,16 +330,24 @@ impl Link {
         beat.echo.is_some_and(|echo| {
             echo.incarnation == mine
                 && echo.sequence <= self.sequence
-                && echo.sequence.saturating_add(self.echo_lag_max) >= self.sequence
+                && echo.sequence.saturating_add(self.echo_lag_max()) >= self.sequence
                 && (echo.sequence > self.echoed || echo.sequence == self.sequence)
         })
+    }
+
+    /// Sequence numbers of ours that a fresh echo may lag.
+    fn echo_lag_max(&self) -> u64 {
+        let beats = self.patience.as_micros() / self.beat.as_micros().max(1);
+        u64::try_from(beats)
+            .unwrap_or(u64::MAX)
+            .saturating_add(ECHO_SLACK)
     }
 
     /// Another start of the peer than the beat's is proven, or was heard within the dead time.
     fn keeps_to_another(&self, now: Instant, beat: &Beat) -> bool {
         self.heard.as_ref().is_some_and(|heard| {
             heard.incarnation != beat.incarnation
-                && (self.is_up() || now.since(heard.at) < self.dead)
+                && (self.is_up() || now.since(heard.at) < self.patience)
         })
     }
 
@@ -234,17 +363,10 @@ impl Link {
         }
     }
 
-    /// Takes the link down if it was silent for its dead time.
+    /// Takes the link down if it was silent for too long.
     pub fn expire(&mut self, now: Instant) {
         if self.up_until.is_some_and(|end| now >= end) {
             self.up_until = None;
-        }
-    }
-
-    /// The box stood still: gives the peer one beat each way to be heard again.
-    pub fn grace(&mut self, now: Instant) {
-        if let Some(end) = &mut self.up_until {
-            *end = (*end).max(now + self.beat * 2);
         }
     }
 
@@ -274,11 +396,14 @@ impl Link {
             up: self.is_up(),
             silent_ms: self.fresh_at.map(|at| millis(now.since(at))),
             beat_ms: millis(self.beat),
-            dead_ms: millis(self.dead),
+            dead_ms: millis(self.patience),
+            jitter_us: micros(self.jitter()),
             loss_permille: self.heard.as_ref().map_or(0, Heard::loss_permille),
             sent: self.sequence,
             received: self.received,
             lost: self.lost,
+            greetings: self.greetings,
+            probes: self.probes,
             rejected: counters
                 .filter(|(_, count)| *count > 0)
                 .collect::<Vec<_, _>>(),

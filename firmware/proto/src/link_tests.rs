@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::failover::State;
-use crate::wire::Standing;
+use crate::wire::{Echo, Standing};
 
 const MINE: u64 = 11;
 const PEER: u64 = 22;
@@ -24,7 +24,9 @@ fn beat(incarnation: u64, sequence: u64, echo: Option<(u64, u64)>) -> Beat {
         echo: echo.map(|(incarnation, sequence)| Echo {
             incarnation,
             sequence,
+            revision: 0,
         }),
+        asks: false,
         standing: Standing {
             revision: 0,
             term: 0,
@@ -32,6 +34,7 @@ fn beat(incarnation: u64, sequence: u64, echo: Option<(u64, u64)>) -> Beat {
             priority: 0,
             fitness: 0,
             ready: true,
+            dead_ms: 200,
             generation: 0,
             digest: 0,
         },
@@ -52,7 +55,7 @@ fn send(link: &mut Link, count: u64) -> Instant {
 fn comes_up_by_an_echo_of_this_start_only() {
     let mut link = link();
     let now = send(&mut link, 1);
-    let unproven = Err(Rejection::Unproven);
+    let unproven = Ok(Trust::Greeting);
     assert_eq!(link.receive(now, &beat(PEER, 1, None), MINE), unproven);
     assert_eq!(
         link.receive(now, &beat(PEER, 2, Some((99, 1))), MINE),
@@ -65,7 +68,7 @@ fn comes_up_by_an_echo_of_this_start_only() {
     assert!(!link.is_up());
     assert_eq!(
         link.receive(now, &beat(PEER, 4, Some((MINE, 1))), MINE),
-        Ok(())
+        Ok(Trust::Proven)
     );
     assert!(link.is_up());
     assert_eq!(link.poll_change(), Some(true));
@@ -98,13 +101,17 @@ fn a_line_that_carries_one_way_only_goes_down_though_frames_come_in() {
     for sequence in 6..=9 {
         let now = send(&mut link, 1);
         let news = beat(PEER, sequence, Some((MINE, last)));
-        assert_eq!(link.receive(now, &news, MINE), Ok(()), "believed, for now");
+        assert_eq!(
+            link.receive(now, &news, MINE),
+            Ok(Trust::Proven),
+            "believed, for now"
+        );
         link.expire(now);
     }
     assert!(!link.is_up());
     let now = send(&mut link, 1);
     let got = link.receive(now, &beat(PEER, 10, Some((MINE, last))), MINE);
-    assert_eq!(got, Err(Rejection::Unproven));
+    assert_eq!(got, Ok(Trust::Greeting));
 }
 
 #[test]
@@ -129,15 +136,8 @@ fn a_capture_of_another_start_does_not_turn_the_echo_away() {
     link.receive(now, &beat(PEER, 7, Some((MINE, 1))), MINE)
         .unwrap();
     let capture = beat(99, 1000, Some((98, 1000)));
-    assert_eq!(link.receive(now, &capture, MINE), Err(Rejection::Unproven));
-    let (_, echo) = link.number_frame(now);
-    assert_eq!(
-        echo,
-        Some(Echo {
-            incarnation: PEER,
-            sequence: 7
-        })
-    );
+    assert_eq!(link.receive(now, &capture, MINE), Ok(Trust::Greeting));
+    assert_eq!(link.number_frame(now).heard, Some((PEER, 7)));
 }
 
 #[test]
@@ -148,16 +148,9 @@ fn a_genuine_restart_is_followed_at_once() {
         .unwrap();
     assert_eq!(
         link.receive(now, &beat(33, 2, Some((MINE, 1))), MINE),
-        Ok(())
+        Ok(Trust::Proven)
     );
-    let (_, echo) = link.number_frame(now);
-    assert_eq!(
-        echo,
-        Some(Echo {
-            incarnation: 33,
-            sequence: 2
-        })
-    );
+    assert_eq!(link.number_frame(now).heard, Some((33, 2)));
 }
 
 #[test]
@@ -165,7 +158,7 @@ fn an_old_echo_proves_nothing() {
     let mut link = link();
     let now = send(&mut link, 100);
     let old = beat(PEER, 1, Some((MINE, 50)));
-    assert_eq!(link.receive(now, &old, MINE), Err(Rejection::Unproven));
+    assert_eq!(link.receive(now, &old, MINE), Ok(Trust::Greeting));
 }
 
 #[test]
@@ -191,17 +184,19 @@ fn loss_is_estimated_over_the_last_64() {
 #[test]
 fn a_slow_line_beats_as_it_can_and_a_fast_one_as_told() {
     let serial = |baud, timing| Link::new(at(0), Medium::Serial { baud }, timing);
-    let slow = serial(19_200, Timing::DEFAULT);
-    assert_eq!(slow.beat(), Duration::from_millis(75));
-    assert_eq!(slow.dead(), Duration::from_millis(225));
-    let fast = serial(115_200, Timing::DEFAULT);
-    assert_eq!(
-        (fast.beat(), fast.dead()),
-        (Timing::DEFAULT.beat, Timing::DEFAULT.dead)
-    );
-    let faster = serial(115_200, Timing::FAST);
-    assert_eq!(faster.beat(), Duration::from_micros(12_500));
-    assert_eq!(serial(0, Timing::FAST).beat(), Duration::from_secs(1440));
+    let micros = |link: Link| (link.beat().as_micros(), link.patience().as_micros());
+    // As `node::silence` tells it.
+    for (baud, timing, beat_us, patience_us) in [
+        (9_600, Timing::DEFAULT, 160_416, 401_040),
+        (19_200, Timing::DEFAULT, 80_208, 200_520),
+        (38_400, Timing::DEFAULT, 50_000, 200_000),
+        (38_400, Timing::FAST, 40_104, 100_260),
+        (115_200, Timing::DEFAULT, 50_000, 200_000),
+        (115_200, Timing::FAST, 13_368, 33_420),
+    ] {
+        assert_eq!(micros(serial(baud, timing)), (beat_us, patience_us));
+    }
+    assert_eq!(serial(0, Timing::FAST).beat(), Duration::from_secs(1540));
 }
 
 #[test]
@@ -209,6 +204,6 @@ fn news_does_not_overrun_the_line() {
     let mut link = Link::new(at(0), Medium::Serial { baud: 19_200 }, Timing::DEFAULT);
     link.number_frame(at(0));
     link.hurry(at(1));
-    assert!(!link.is_due(at(37)));
-    assert!(link.is_due(at(38)));
+    assert!(!link.is_due(at(40)));
+    assert!(link.is_due(at(41)));
 }

@@ -6,7 +6,9 @@
 mod decide;
 mod io;
 mod learn;
+mod silence;
 
+use crate::dead_time::DeadTime;
 use crate::failover::{Command, Event, Preference, State};
 use crate::link::Link;
 use crate::report::{
@@ -14,16 +16,18 @@ use crate::report::{
 };
 use crate::settings::{LINKS_MAX, Settings};
 use crate::term;
-use crate::time::{Instant, millis};
-use crate::wire::{Beat, Codec, Standing};
+use crate::time::{Instant, micros, millis};
+use crate::wire::{Beat, Codec, Echo, Standing};
 use core::time::Duration;
 use heapless::{Deque, Vec};
+use silence::Probes;
 
 pub use crate::settings::{ConfigVersion, FailBack, Medium, Timing};
 pub use io::{Action, Input, LinkIndex, Refusal, Transmit};
+pub use silence::PROBES;
 
-/// How long a box that starts hears out its links before it takes anything, at least; four dead times
-/// of its slowest link where that is longer.
+/// How long a box that starts hears out its links before it takes anything, at least; four times
+/// the patience of its slowest link where that is longer.
 pub const LISTEN_MIN: Duration = Duration::from_secs(1);
 /// How long a planned handover may take before it is called off.
 pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,6 +66,10 @@ pub struct Node {
     told: Standing,
     since: Instant,
     deadline: Option<Instant>,
+    dead: DeadTime,
+    /// The dead time in force that was last reported, in milliseconds.
+    dead_said_ms: u64,
+    probes: Probes,
     peer: Option<Peer>,
     retired: Deque<u64, RETIRED_MAX>,
     /// Highest term seen of either box.
@@ -93,8 +101,9 @@ impl Node {
             .iter()
             .map(|medium| Link::new(now, *medium, settings.timing))
             .collect();
-        let slowest = links.iter().map(Link::dead).max();
+        let slowest = links.iter().map(Link::patience).max();
         let listen = LISTEN_MIN.max(slowest.unwrap_or_default() * 4);
+        let dead = DeadTime::new(now, settings.timing);
         let standing = Standing {
             revision: 0,
             term: 0,
@@ -102,6 +111,7 @@ impl Node {
             priority: settings.priority,
             fitness: 0,
             ready: false,
+            dead_ms: dead.wish_ms(),
             generation: settings.config.generation,
             digest: settings.config.digest,
         };
@@ -114,6 +124,9 @@ impl Node {
             told: standing,
             since: now,
             deadline: Some(now + listen),
+            dead_said_ms: dead.wish_ms().into(),
+            dead,
+            probes: Probes::default(),
             peer: None,
             retired: Deque::new(),
             term_max: 0,
@@ -184,19 +197,32 @@ impl Node {
         let now = self.now;
         let mut links = self.links.iter_mut().zip(0..);
         let (link, index) = links.find(|(link, _)| link.is_due(now))?;
-        let (sequence, echo) = link.number_frame(now);
+        let numbered = link.number_frame(now);
+        let echo = numbered.heard.map(|(incarnation, sequence)| Echo {
+            incarnation,
+            sequence,
+            revision: self.believed_revision(incarnation),
+        });
         let frame = self.codec.encode(&Beat {
             sender: self.settings.number,
             link: index,
             incarnation: self.incarnation,
-            sequence,
+            sequence: numbered.sequence,
             echo,
+            asks: numbered.asks,
             standing: self.standing,
         })?;
         Some(Transmit {
             link: LinkIndex(index),
             frame,
         })
+    }
+
+    /// The newest revision that is believed of that start of the peer.
+    fn believed_revision(&self, incarnation: u64) -> u32 {
+        let peer = self.peer.as_ref();
+        let peer = peer.filter(|peer| peer.incarnation == incarnation);
+        peer.map_or(0, |peer| peer.standing.revision)
     }
 
     /// The next thing the driver is to do: orders first.
@@ -218,6 +244,7 @@ impl Node {
         let idle = self.now + self.settings.timing.beat;
         links
             .chain(self.deadline)
+            .chain(self.probe_at())
             .chain(vacant)
             .chain(better)
             .min()
@@ -239,6 +266,9 @@ impl Node {
             ready: standing.ready,
             fitness: standing.fitness,
             dead_ms: millis(self.dead_time()),
+            dead_configured_ms: millis(self.settings.timing.dead),
+            silence_max_ms: millis(self.silence_max()),
+            delay_us: micros(self.dead.delay()),
             peer: self.peer.as_ref().map(|peer| self.peer_status(peer)),
             links: self
                 .links
@@ -257,15 +287,6 @@ impl Node {
         }
     }
 
-    /// Silence after which the peer counts as dead: that of the slowest link that is up.
-    #[must_use]
-    pub fn dead_time(&self) -> Duration {
-        let up = self.links.iter().filter(|link| link.is_up());
-        up.map(Link::dead)
-            .max()
-            .unwrap_or(self.settings.timing.dead)
-    }
-
     fn peer_status(&self, peer: &Peer) -> PeerStatus {
         let standing = &peer.standing;
         PeerStatus {
@@ -278,6 +299,7 @@ impl Node {
             priority: standing.priority,
             fitness: standing.fitness,
             ready: standing.ready,
+            dead_ms: standing.dead_ms.into(),
             generation: standing.generation,
             digest: standing.digest,
             same_config: !self.differs_from(standing),

@@ -51,6 +51,36 @@ pub enum Report {
         /// For so long.
         gap_ms: u64,
     },
+    /// Another dead time is in force.
+    DeadTime {
+        /// Before, in milliseconds.
+        from_ms: u64,
+        /// From now on, in milliseconds.
+        to_ms: u64,
+        /// Why.
+        cause: DeadTimeCause,
+    },
+}
+
+/// Why the dead time changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadTimeCause {
+    /// This box wakes up late.
+    OwnDelay {
+        /// By so much at worst, in milliseconds.
+        late_ms: u64,
+    },
+    /// The peer's beats come late, on all links that are up; least so on this one.
+    Jitter {
+        /// Position in `Settings::links`.
+        link: u8,
+        /// By so much at worst, in milliseconds.
+        late_ms: u64,
+    },
+    /// The peer asks for it.
+    Peer,
+    /// Delays have become less, for a while.
+    Calm,
 }
 
 impl Report {
@@ -62,6 +92,7 @@ impl Report {
             Report::Link { up, .. } => !up,
             Report::Peer { alive } => !alive,
             Report::Drift { differs, .. } => *differs,
+            Report::DeadTime { from_ms, to_ms, .. } => to_ms > from_ms,
             Report::Rejected { .. } | Report::Stalled { .. } => true,
         }
     }
@@ -95,6 +126,29 @@ impl fmt::Display for Report {
                     "this box stood still for {gap_ms} ms, longer than the dead time"
                 )
             }
+            Report::DeadTime {
+                from_ms,
+                to_ms,
+                cause,
+            } => write!(f, "dead time {from_ms} -> {to_ms} ms: {cause}"),
+        }
+    }
+}
+
+impl fmt::Display for DeadTimeCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeadTimeCause::OwnDelay { late_ms } => {
+                write!(f, "this box wakes up late, by {late_ms} ms at worst")
+            }
+            DeadTimeCause::Jitter { link, late_ms } => {
+                write!(
+                    f,
+                    "beats come late, by {late_ms} ms at worst on link {link}"
+                )
+            }
+            DeadTimeCause::Peer => f.write_str("the peer asks for it"),
+            DeadTimeCause::Calm => f.write_str("it has been calm"),
         }
     }
 }
@@ -145,9 +199,15 @@ pub struct Status {
     pub ready: bool,
     /// Carriers under the virtual addresses.
     pub fitness: u8,
-    /// Milliseconds of silence on all links after which the peer counts as dead: that of the
-    /// slowest link that is up.
+    /// Dead time in force, in milliseconds: the larger of what both boxes ask for.
     pub dead_ms: u64,
+    /// Dead time as configured, in milliseconds.
+    pub dead_configured_ms: u64,
+    /// Milliseconds of silence on all links after which the peer counts as dead: the dead time in force,
+    /// or the patience of the slowest serial line that is up, where that is longer.
+    pub silence_max_ms: u64,
+    /// Microseconds that this box woke up late by, at worst, in the last 10 to 20 s.
+    pub delay_us: u64,
     /// The other box, `None` while never heard.
     pub peer: Option<PeerStatus>,
     /// In the order of `Settings::links`.
@@ -179,6 +239,8 @@ pub struct PeerStatus {
     pub fitness: u8,
     /// It may take over.
     pub ready: bool,
+    /// Dead time that it asks for, in milliseconds.
+    pub dead_ms: u64,
     /// Generation of its config.
     pub generation: u64,
     /// Digest of its config.
@@ -198,6 +260,8 @@ pub struct LinkStatus {
     pub beat_ms: u64,
     /// Milliseconds of silence after which it is down.
     pub dead_ms: u64,
+    /// Microseconds that the peer's beats came late by, at worst, in the last 10 to 20 s.
+    pub jitter_us: u64,
     /// Frames missing among the last 64, in thousandths.
     pub loss_permille: u16,
     /// Frames sent.
@@ -206,6 +270,10 @@ pub struct LinkStatus {
     pub received: u64,
     /// Frames missing by their sequence numbers.
     pub lost: u64,
+    /// First frames of a start of the peer that did not hear us yet: ordinary, and not believed.
+    pub greetings: u64,
+    /// Frames sent that ask for an answer at once, because no link brought anything.
+    pub probes: u64,
     /// Frames thrown away, by reason; zeros left out.
     pub rejected: Vec<(Rejection, u64), { Rejection::COUNT }>,
 }

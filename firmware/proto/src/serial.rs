@@ -17,7 +17,7 @@ const DELIMITER_BYTES: usize = 2;
 const STUFFED_BYTES_MAX: usize = FRAME_BYTES_MAX + CRC_BYTES + COBS_BYTES;
 /// A frame on the line.
 pub const LINE_BYTES_MAX: usize = STUFFED_BYTES_MAX + DELIMITER_BYTES;
-/// What a usual beat takes on the line: 37.5 ms of 19200 baud.
+/// What a usual beat takes on the line: 40 ms of 19200 baud.
 pub const LINE_BYTES_USUAL: usize = FRAME_BYTES_USUAL + CRC_BYTES + COBS_BYTES + DELIMITER_BYTES;
 /// Bytes taken from the port in one call.
 const READ_BYTES: usize = 256;

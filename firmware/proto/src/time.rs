@@ -42,7 +42,7 @@ impl Sub<Duration> for Instant {
 }
 
 /// A span in whole microseconds; those of more than 584000 years are cut to that.
-fn micros(span: Duration) -> u64 {
+pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 

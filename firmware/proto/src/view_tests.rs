@@ -10,6 +10,7 @@ const BASE: Standing = Standing {
     priority: 100,
     fitness: 2,
     ready: true,
+    dead_ms: 200,
     generation: 1,
     digest: 1,
 };

@@ -18,15 +18,16 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 /// First byte of every frame.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Version and cluster tag.
 pub const HEADER_BYTES: usize = 3;
 /// Truncated HMAC-SHA256.
 pub const MAC_BYTES: usize = 16;
 /// No frame is longer, whatever its counters say.
-pub const FRAME_BYTES_MAX: usize = 96;
-/// A frame of a pair that has run for years: counters below 2^28, terms and generations below 2^14.
-pub const FRAME_BYTES_USUAL: usize = 67;
+pub const FRAME_BYTES_MAX: usize = 105;
+/// A frame of a pair that has run for years: sequence numbers below 2^28, revisions below 2^21, terms and
+/// generations below 2^14.
+pub const FRAME_BYTES_USUAL: usize = 72;
 
 /// A frame as it goes into a datagram or into `serial`.
 pub type FrameBytes = Vec<u8, FRAME_BYTES_MAX>;
@@ -61,6 +62,8 @@ pub struct Beat {
     pub sequence: u64,
     /// What the sender last heard on that link.
     pub echo: Option<Echo>,
+    /// The sender has heard nothing for a while: answer at once.
+    pub asks: bool,
     /// How the sender stands.
     pub standing: Standing,
 }
@@ -73,6 +76,8 @@ pub struct Echo {
     pub incarnation: u64,
     /// Its sequence number.
     pub sequence: u64,
+    /// Newest revision of that start's standing that is believed, 0 before the first; heard on any link.
+    pub revision: u32,
 }
 
 /// How a box stands: all that its peer needs to judge.
@@ -90,6 +95,8 @@ pub struct Standing {
     pub fitness: u8,
     /// Its kernel holds the plan.
     pub ready: bool,
+    /// Dead time that it asks for, in milliseconds.
+    pub dead_ms: u16,
     /// Generation of its config.
     pub generation: u64,
     /// Digest of its config.
@@ -122,7 +129,7 @@ pub enum Rejection {
     WrongLink,
     /// Not newer than what was heard before.
     Replayed,
-    /// Its sender does not prove that it hears us now.
+    /// Its sender does not prove that it hears us now, and has not for a while.
     Unproven,
 }
 
@@ -149,10 +156,7 @@ impl Rejection {
     /// It never happens on a healthy pair that shares its segment with others.
     #[must_use]
     pub fn is_alarming(self) -> bool {
-        !matches!(
-            self,
-            Rejection::OwnEcho | Rejection::WrongCluster | Rejection::Unproven
-        )
+        !matches!(self, Rejection::OwnEcho | Rejection::WrongCluster)
     }
 }
 
@@ -174,7 +178,9 @@ impl fmt::Display for Rejection {
             Rejection::UnknownSender => "frame of an unknown node number",
             Rejection::WrongLink => "frame of another link; see that cables match the config",
             Rejection::Replayed => "frame not newer than one heard before",
-            Rejection::Unproven => "sender does not prove that it hears us",
+            Rejection::Unproven => {
+                "the peer is heard and does not hear us; see that frames reach it on this link"
+            }
         })
     }
 }

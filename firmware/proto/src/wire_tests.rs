@@ -10,7 +10,7 @@ fn codec() -> Codec {
     Codec::new(ClusterTag::of_name("pair"), &[7; 32])
 }
 
-fn beat(counter: u64, small: u64) -> Beat {
+fn beat(counter: u64, revision: u32, small: u64) -> Beat {
     Beat {
         sender: 255,
         link: 255,
@@ -19,14 +19,17 @@ fn beat(counter: u64, small: u64) -> Beat {
         echo: Some(Echo {
             incarnation: u64::MAX,
             sequence: counter,
+            revision,
         }),
+        asks: true,
         standing: Standing {
-            revision: u32::try_from(counter).unwrap_or(u32::MAX),
+            revision,
             term: small,
             state: State::Offering(Goal::Resigned),
             priority: 255,
             fitness: 255,
             ready: true,
+            dead_ms: u16::try_from(small).unwrap_or(u16::MAX),
             generation: small,
             digest: u64::MAX,
         },
@@ -48,19 +51,19 @@ fn any_state() -> impl Strategy<Value = State> {
 prop_compose! {
     fn any_standing()(
         revision: u32, term: u64, state in any_state(), priority: u8, fitness: u8, ready: bool,
-        generation: u64, digest: u64,
+        dead_ms: u16, generation: u64, digest: u64,
     ) -> Standing {
-        Standing { revision, term, state, priority, fitness, ready, generation, digest }
+        Standing { revision, term, state, priority, fitness, ready, dead_ms, generation, digest }
     }
 }
 
 prop_compose! {
     fn any_beat()(
-        sender: u8, link: u8, incarnation: u64, sequence: u64, echo: Option<(u64, u64)>,
-        standing in any_standing(),
+        sender: u8, link: u8, incarnation: u64, sequence: u64, echo: Option<(u64, u64, u32)>,
+        asks: bool, standing in any_standing(),
     ) -> Beat {
-        let echo = echo.map(|(incarnation, sequence)| Echo { incarnation, sequence });
-        Beat { sender, link, incarnation, sequence, echo, standing }
+        let echo = echo.map(|(incarnation, sequence, revision)| Echo { incarnation, sequence, revision });
+        Beat { sender, link, incarnation, sequence, echo, asks, standing }
     }
 }
 
@@ -109,15 +112,17 @@ proptest! {
 
 #[test]
 fn the_bounds_hold_and_are_tight() {
-    let longest = codec().encode(&beat(u64::MAX, u64::MAX)).unwrap();
+    let longest = codec().encode(&beat(u64::MAX, u32::MAX, u64::MAX)).unwrap();
     assert_eq!(longest.len(), FRAME_BYTES_MAX);
-    let usual = codec().encode(&beat((1 << 28) - 1, (1 << 14) - 1)).unwrap();
+    let usual = codec()
+        .encode(&beat((1 << 28) - 1, (1 << 21) - 1, (1 << 14) - 1))
+        .unwrap();
     assert_eq!(usual.len(), FRAME_BYTES_USUAL);
 }
 
 #[test]
 fn strangers_are_told_apart() {
-    let frame = codec().encode(&beat(1, 1)).unwrap();
+    let frame = codec().encode(&beat(1, 1, 1)).unwrap();
     let other_key = Codec::new(ClusterTag::of_name("pair"), &[8; 32]);
     let other_cluster = Codec::new(ClusterTag::of_name("other"), &[7; 32]);
     assert_eq!(other_key.decode(&frame), Err(Rejection::BadMac));
@@ -134,7 +139,7 @@ fn strangers_are_told_apart() {
 /// `hmac.new(bytes([7])*32, frame[:-16], 'sha256').digest()[:16]`
 #[test]
 fn the_mac_is_that_of_rfc_2104() {
-    let frame = codec().encode(&beat(1, 1)).unwrap();
+    let frame = codec().encode(&beat(1, 1, 1)).unwrap();
     let (signed, mac) = frame.split_at(frame.len() - MAC_BYTES);
     let mut reference = <Hmac<Sha256> as Mac>::new_from_slice(&[7; 32]).unwrap();
     reference.update(signed);

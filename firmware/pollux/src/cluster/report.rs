@@ -2,7 +2,7 @@
 //! each. Proto already keeps noise down (rejections at every doubling); nothing is decided here.
 
 use proto::failover::{Reason, Vacancy};
-use proto::report::{Report, Status, Transition};
+use proto::report::{DeadTimeCause, Report, Status, Transition};
 use std::time::Duration;
 
 /// Names for the numbers in reports.
@@ -45,7 +45,17 @@ fn words(report: &Report, names: &Names, silence: Option<Duration>) -> String {
             rejection,
             total,
         } => format!("link {}: {rejection} ({total} so far)", link(at)),
-        Report::Drift { .. } | Report::Stalled { .. } => report.to_string(),
+        Report::DeadTime {
+            from_ms,
+            to_ms,
+            cause: DeadTimeCause::Jitter { link: at, late_ms },
+        } => format!(
+            "dead time {from_ms} -> {to_ms} ms: beats come late, by {late_ms} ms at worst on {}",
+            link(at)
+        ),
+        Report::DeadTime { .. } | Report::Drift { .. } | Report::Stalled { .. } => {
+            report.to_string()
+        }
     }
 }
 

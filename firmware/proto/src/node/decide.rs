@@ -5,7 +5,6 @@ use super::{Action, FAIL_BACK_SETTLE, Node, Refusal, patience};
 use crate::failover::{Command, Event, Preference, State, Step, step};
 use crate::report::{Report, Transition};
 use crate::term;
-use crate::time::{Instant, millis};
 use crate::view::{Member, View, can_take};
 use core::time::Duration;
 
@@ -13,29 +12,9 @@ use core::time::Duration;
 const EVENTS_MAX: usize = 8;
 
 impl Node {
-    /// Takes note of the time. A box that stood still steps down before it does anything else.
-    pub(super) fn wake(&mut self, now: Instant) {
-        let gap = now.since(self.now);
-        self.now = self.now.max(now);
-        if gap <= self.dead_time() {
-            return;
-        }
-        self.report(Report::Stalled {
-            gap_ms: millis(gap),
-        });
-        // Time in which this box did nothing counts neither against its peer nor against its driver.
-        let mut grace = Duration::ZERO;
-        for link in &mut self.links {
-            link.grace(now);
-            grace = grace.max(link.beat() * 2);
-        }
-        self.deadline = self.deadline.map(|deadline| deadline + gap);
-        self.vacant_from = (self.vacant_from + gap).max(now + grace);
-        self.apply(Event::Stalled);
-    }
-
     /// Brings everything to what is known now.
     pub(super) fn settle(&mut self) {
+        self.judge_dead_time();
         self.judge_links();
         self.judge_peer();
         for _ in 0..EVENTS_MAX {
@@ -96,7 +75,7 @@ impl Node {
     /// Long enough that a fault common to both boxes has shown itself on both.
     pub(super) fn settle_time(&self, why: Preference) -> Duration {
         match why {
-            Preference::Fitness => self.dead_time(),
+            Preference::Fitness => self.silence_max(),
             Preference::Priority => FAIL_BACK_SETTLE,
         }
     }
@@ -115,6 +94,9 @@ impl Node {
             return;
         }
         self.standing.revision = self.standing.revision.wrapping_add(1);
+        if self.standing.dead_ms != self.told.dead_ms {
+            self.dead.tell(self.standing.revision);
+        }
         self.told = self.standing;
         for link in &mut self.links {
             link.hurry(self.now);

@@ -2,7 +2,7 @@
 //! link did not prove ever reaches the node's picture of the pair.
 
 use super::{Event, LinkIndex, Node, Peer};
-use crate::link::Link;
+use crate::link::{Link, Trust};
 use crate::report::Report;
 use crate::wire::{Beat, Rejection, Standing};
 
@@ -39,11 +39,15 @@ impl Node {
         Ok(beat)
     }
 
-    /// Lets the link judge the beat; what it proves is believed.
+    /// Lets the link judge the beat; what it proves is believed, and what it asks is answered.
     fn hear(&mut self, link: LinkIndex, beat: &Beat) -> Result<(), Rejection> {
         let link = self.links.get_mut(usize::from(link.0));
         let link = link.ok_or(Rejection::WrongLink)?;
-        link.receive(self.now, beat, self.incarnation)?;
+        match link.receive(self.now, beat, self.incarnation)? {
+            Trust::Greeting => return Ok(()),
+            Trust::Proven if beat.asks => link.hurry(self.now),
+            Trust::Proven => {}
+        }
         self.believe(beat);
         Ok(())
     }
@@ -51,6 +55,12 @@ impl Node {
     /// Takes over what the peer says of itself, unless a faster link has said newer things.
     fn believe(&mut self, beat: &Beat) {
         self.term_max = self.term_max.max(beat.standing.term);
+        if let Some(echo) = beat
+            .echo
+            .filter(|echo| echo.incarnation == self.incarnation)
+        {
+            self.dead.is_known(echo.revision);
+        }
         match &mut self.peer {
             Some(peer) if peer.incarnation == beat.incarnation => {
                 if is_newer(&beat.standing, &peer.standing) {
@@ -84,14 +94,8 @@ impl Node {
         self.peer_may_answer = true;
         self.chosen = false;
         self.better = None;
+        self.dead.forget();
         self.report(Report::PeerRestarted);
-    }
-
-    /// Takes down the links that were silent for too long.
-    pub(super) fn judge_silence(&mut self) {
-        for link in &mut self.links {
-            link.expire(self.now);
-        }
     }
 
     /// Says which links went up or down.

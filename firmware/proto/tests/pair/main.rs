@@ -11,4 +11,5 @@ mod attacks;
 mod faults;
 mod operator;
 mod schedules;
+mod timing;
 mod world;

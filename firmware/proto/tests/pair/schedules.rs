@@ -120,12 +120,7 @@ fn repair(world: &mut World) {
 /// The invariants, at rest and on the way here.
 fn judge(world: &World) {
     let story = || world.story();
-    let dead = world.machines.iter().filter_map(|it| it.node.as_ref());
-    let dead = dead
-        .map(|node| node.dead_time())
-        .max()
-        .unwrap()
-        .max(ms(225));
+    let dead = world.silence_max;
     let holding = world.machines.iter().filter(|it| it.holds).count();
     assert_eq!(
         holding,

@@ -41,6 +41,8 @@ pub(crate) struct Cable {
     pub(crate) medium: Medium,
     pub(crate) cut: [bool; 2],
     pub(crate) loss_permille: u64,
+    /// Frames are delayed by up to so much, in turn.
+    pub(crate) jitter: Duration,
     /// All that was ever put on it, by sender.
     pub(crate) capture: [Vec<Vec<u8>>; 2],
 }
@@ -93,6 +95,8 @@ pub(crate) struct World {
     pub(crate) both_held_max: Duration,
     pub(crate) none_holds_since: Option<Instant>,
     pub(crate) none_held_max: Duration,
+    /// The longest silence that some box would have borne.
+    pub(crate) silence_max: Duration,
 }
 
 pub(crate) const CASTOR: usize = 0;
@@ -141,6 +145,7 @@ impl World {
             medium: *medium,
             cut: [false; 2],
             loss_permille: 0,
+            jitter: Duration::ZERO,
             capture: [Vec::new(), Vec::new()],
         };
         Self {
@@ -157,6 +162,7 @@ impl World {
             both_held_max: Duration::ZERO,
             none_holds_since: Some(Instant::from_micros(1_000_000)),
             none_held_max: Duration::ZERO,
+            silence_max: Duration::ZERO,
         }
     }
 
@@ -175,6 +181,7 @@ impl World {
     pub(crate) fn forget(&mut self) {
         self.both_held_max = Duration::ZERO;
         self.none_held_max = Duration::ZERO;
+        self.silence_max = Duration::ZERO;
         for machine in &mut self.machines {
             machine.announcements = 0;
             machine.reports.clear();
@@ -453,6 +460,8 @@ impl World {
                 Duration::from_micros(bits * 1_000_000 / u64::from(baud))
             }
         };
+        let jitter = self.cables[usize::from(link.0)].jitter.as_micros() as u64;
+        let delay = delay + Duration::from_micros(self.random.below(jitter + 1));
         self.arrive(delay, Arrival::Frame { to, link, bytes });
     }
 
@@ -472,6 +481,9 @@ impl World {
     /// counts from when it goes on.
     fn keep_books(&mut self) {
         let now = self.now;
+        let nodes = self.machines.iter().filter_map(|it| it.node.as_ref());
+        let silence = nodes.map(Node::silence_max).max();
+        self.silence_max = self.silence_max.max(silence.unwrap_or_default());
         let [castor, pollux] = &self.machines;
         let both = castor.holds && pollux.holds;
         let none = !castor.holds && !pollux.holds;

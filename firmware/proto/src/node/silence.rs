@@ -1,0 +1,206 @@
+//! How a node measures time: its own delays, the peer's, and the silence between. Silence is judged over
+//! all links together: the peer is dead when no link is up any more, and each link is up until it has been
+//! silent for the dead time in force. A serial line that is too slow for that is given longer:
+//!
+//! ```text
+//! baud      airtime of a beat   from beat to beat   silence that means something
+//! 9600      80.2 ms             160.4 ms            401 ms
+//! 19200     40.1 ms             80.2 ms             201 ms
+//! 38400     20.1 ms             50 ms               101 ms, hence the default dead time of 200 ms
+//! 115200    6.7 ms              13.4 ms (fast)      34 ms
+//! ```
+//!
+//! Only that tells a dead peer from one whose other links were cut: a takeover that waits for less would
+//! make a second active box. To ask on the line is no quicker: an answer takes four airtimes at worst, as
+//! many as it takes for two of the beats that come anyway. All other links are asked for an answer in the
+//! second half of the dead time, so that a few lost beats are no takeover.
+
+use super::Node;
+use crate::failover::Event;
+use crate::link::Link;
+use crate::report::{DeadTimeCause, Report};
+use crate::time::{Instant, millis};
+use core::time::Duration;
+
+/// Probes on each link in the second half of the dead time, evenly spread; then the peer counts as dead.
+pub const PROBES: u8 = 3;
+
+/// Probes of one silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Probes {
+    /// When the silence began.
+    since: Instant,
+    sent: u8,
+}
+
+impl Node {
+    /// Dead time in force: silence on all links after which the peer counts as dead, unless a serial line
+    /// that is up needs longer to mean it (`silence_max`).
+    #[must_use]
+    pub fn dead_time(&self) -> Duration {
+        self.dead.in_force(self.peer_dead_ms())
+    }
+
+    /// Silence after which the peer counts as dead, whichever links are up: that of the slowest.
+    #[must_use]
+    pub fn silence_max(&self) -> Duration {
+        let up = self.links.iter().filter(|link| link.is_up());
+        let longest = up.map(Link::patience).max();
+        longest.unwrap_or_else(|| self.dead_time())
+    }
+
+    /// What the peer asks for; nothing while it was never heard.
+    fn peer_dead_ms(&self) -> u16 {
+        self.peer.as_ref().map_or(0, |peer| peer.standing.dead_ms)
+    }
+
+    /// Takes note of the time. A box that stood still steps down before it does anything else.
+    pub(super) fn wake(&mut self, now: Instant) {
+        let gap = now.since(self.now);
+        let late = self.sent_at().map(|_| now.since(self.poll_timeout()));
+        let late = late.unwrap_or_default();
+        self.now = self.now.max(now);
+        self.dead.note_delay(now, late);
+        for link in &mut self.links {
+            link.wake(now, late);
+        }
+        if self.stood_still(gap) {
+            self.stall(gap);
+        }
+    }
+
+    /// The peer may have taken this box for dead: it was sent nothing for as long as it may wait. What
+    /// it waits for at least is what counts, and only a gap in this box's own turns makes it a stall.
+    fn stood_still(&self, gap: Duration) -> bool {
+        let quiet = self.sent_at().map(|sent| self.now.since(sent));
+        let limit = self.stall_limit();
+        gap > limit / 2 && quiet.is_some_and(|quiet| quiet > limit)
+    }
+
+    /// The shortest silence by which the peer may judge this box. Without a peer nobody waits, and this
+    /// box goes by its own measure.
+    fn stall_limit(&self) -> Duration {
+        let peer_ms = self.peer_dead_ms();
+        let alive = self.peer.as_ref().is_some_and(|peer| peer.alive);
+        let dead = if alive {
+            self.dead.surely_in_force(peer_ms)
+        } else {
+            self.dead.in_force(peer_ms)
+        };
+        let lines = self.links.iter().map(Link::patience_min).min();
+        dead.max(lines.unwrap_or_default())
+    }
+
+    /// When the peer was sent something last, on a link that it hears; on any where it hears none.
+    fn sent_at(&self) -> Option<Instant> {
+        let up = self.links.iter().filter(|link| link.is_up());
+        let newest = up.filter_map(Link::sent_at).max();
+        newest.or_else(|| self.links.iter().filter_map(Link::sent_at).max())
+    }
+
+    fn stall(&mut self, gap: Duration) {
+        self.report(Report::Stalled {
+            gap_ms: millis(gap),
+        });
+        // Time in which this box did nothing does not count against its driver, and before it takes
+        // anything a link that was up may bring one beat each way; without one, every link.
+        let up = self.links.iter().filter(|link| link.is_up());
+        let beat = up.map(Link::beat).min();
+        let beat = beat.or_else(|| self.links.iter().map(Link::beat).max());
+        let grace = beat.unwrap_or_default() * 2;
+        self.deadline = self.deadline.map(|deadline| deadline + gap);
+        self.vacant_from = (self.vacant_from + gap).max(self.now + grace);
+        self.apply(Event::Stalled);
+    }
+
+    /// Takes down the links that were silent for too long; asks for an answer where it comes to that.
+    pub(super) fn judge_silence(&mut self) {
+        for link in &mut self.links {
+            link.expire(self.now);
+        }
+        let mut asks = false;
+        while let Some(at) = self.probe_at()
+            && at <= self.now
+        {
+            self.probes = Probes {
+                since: self.heard_at().unwrap_or_default(),
+                sent: self.probes_sent().saturating_add(1),
+            };
+            asks = true;
+        }
+        if asks {
+            for link in &mut self.links {
+                link.probe(self.now);
+            }
+        }
+    }
+
+    /// Last fresh frame on any link that is up.
+    fn heard_at(&self) -> Option<Instant> {
+        self.links.iter().filter_map(Link::fresh_at).max()
+    }
+
+    /// Probes sent in the silence that lasts now.
+    fn probes_sent(&self) -> u8 {
+        if self.heard_at() == Some(self.probes.since) {
+            self.probes.sent
+        } else {
+            0
+        }
+    }
+
+    /// When to ask for an answer next: at 3, 4 and 5 sixths of what the most impatient link waits.
+    pub(super) fn probe_at(&self) -> Option<Instant> {
+        let sent = self.probes_sent();
+        if sent >= PROBES {
+            return None;
+        }
+        let up = self.links.iter().filter(|link| link.is_up());
+        let patience = up.map(Link::patience).min()?;
+        let sixth = patience / (u32::from(PROBES) * 2);
+        Some(self.heard_at()? + sixth * u32::from(PROBES + sent))
+    }
+
+    /// Derives the dead time from what delays there are, and says when another one is in force.
+    pub(super) fn judge_dead_time(&mut self) {
+        let (jitter, jitter_cause) = self.jitter();
+        self.dead.judge(self.now, jitter);
+        self.standing.dead_ms = self.dead.wish_ms();
+        let dead = self.dead_time();
+        let spare = dead.saturating_sub(self.settings.timing.dead);
+        for link in &mut self.links {
+            link.follow_dead_time(dead, spare);
+        }
+        let to_ms = millis(dead);
+        let from_ms = core::mem::replace(&mut self.dead_said_ms, to_ms);
+        if from_ms == to_ms {
+            return;
+        }
+        let own_ms = u64::from(self.dead.wish_ms());
+        let cause = if to_ms < from_ms {
+            DeadTimeCause::Calm
+        } else if own_ms < to_ms {
+            DeadTimeCause::Peer
+        } else if self.dead.delay() >= jitter {
+            let late_ms = millis(self.dead.delay());
+            DeadTimeCause::OwnDelay { late_ms }
+        } else {
+            jitter_cause
+        };
+        self.report(Report::DeadTime {
+            from_ms,
+            to_ms,
+            cause,
+        });
+    }
+
+    /// What the peer's beats come late by on the best link that is up: one link that is late alone
+    /// delays nobody's judgement.
+    fn jitter(&self) -> (Duration, DeadTimeCause) {
+        let up = self.links.iter().zip(0..).filter(|(link, _)| link.is_up());
+        let least = up.map(|(link, index)| (link.jitter(), index)).min();
+        let (jitter, link) = least.unwrap_or_default();
+        let late_ms = millis(jitter);
+        (jitter, DeadTimeCause::Jitter { link, late_ms })
+    }
+}
