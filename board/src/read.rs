@@ -79,5 +79,6 @@ fn empty() -> Config {
             password: None,
             log_level: LogLevel::Info,
         },
+        virtual_mac: false,
     }
 }

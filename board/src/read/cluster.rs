@@ -1,7 +1,7 @@
 //! Reads `[cluster]`, `[[node]]` and `[console]`.
 
 use super::reader::{Field, Reader, Table, same};
-use super::value::{Fault, hex, number, string, text, unknown_word, word};
+use super::value::{Fault, hex, number, string, text, truth, unknown_word, word};
 use plan::config::{Cluster, Config, FailBack, LogLevel, Node, PasswordHash, Timing};
 use plan::password::{ITERATIONS, derive};
 use std::ops::Range;
@@ -10,6 +10,10 @@ use toml::de::DeValue;
 const FAIL_BACK: Field = Field {
     key: "fail-back",
     name: "fail_back",
+};
+const VIRTUAL_MAC: Field = Field {
+    key: "virtual-mac",
+    name: "virtual_mac",
 };
 const LOG_LEVEL: Field = Field {
     key: "log-level",
@@ -25,6 +29,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, root: &mut Table<'a>, config: &m
         Some(value) => {
             if let Some(mut table) = reader.table("[cluster]", "cluster".to_owned(), value) {
                 config.cluster = cluster(reader, &mut table);
+                let virtual_mac = reader.optional(&mut table, VIRTUAL_MAC, truth);
+                config.virtual_mac = virtual_mac.unwrap_or(false);
                 reader.finish(&table);
             }
         }

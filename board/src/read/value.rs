@@ -65,6 +65,17 @@ where
     }
 }
 
+/// `true` or `false`.
+pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, Fault> {
+    match value {
+        DeValue::Boolean(truth) => Ok(*truth),
+        _ => Err(Fault::new(
+            "is neither true nor false",
+            "write true or false, without quotation marks",
+        )),
+    }
+}
+
 /// One of a set of words.
 pub(super) fn word<'i, T: Copy>(
     all: &'static [T],

@@ -1,7 +1,7 @@
 //! The config of the pair, as the box holds it: one value, the same on both boxes, decoded from the
 //! postcard image (see `image`). It is made only by `polluxctl` and is valid once `validate` has
 //! accepted it; the code behind it does not check again. Field order is the wire order of format
-//! version 1: append, never reorder.
+//! version 2: append, never reorder.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,6 +27,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// Console access and log level.
     pub console: Console,
+    /// Virtual addresses have hardware addresses of their own, the same on both boxes (`virtual_mac`).
+    pub virtual_mac: bool,
 }
 
 /// What makes two boxes a pair.

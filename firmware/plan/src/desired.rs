@@ -7,6 +7,7 @@ use crate::config::{
 };
 use crate::kernel::{self, Address, Destination, Device, ServiceKey, State};
 use crate::sysctl;
+use crate::virtual_mac::{self, seat_of};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -66,6 +67,7 @@ pub fn desired(config: &Config, node: usize, devices: &[Device], health: &Health
             .flat_map(|(_, attachment, device)| own_addresses(attachment, device))
             .collect(),
         virtual_addresses: virtual_addresses(config, node, devices),
+        bearers: bearers(config, node, devices),
         routes: routes(config, &attached),
         services: services
             .map(|(position, service)| balanced(service, |server| health.is_up(position, server)))
@@ -78,13 +80,24 @@ pub fn desired(config: &Config, node: usize, devices: &[Device], health: &Health
 #[must_use]
 pub fn virtual_addresses(config: &Config, node: usize, devices: &[Device]) -> Vec<Address> {
     let placed = config.virtual_addresses.iter().filter_map(|address| {
-        let device = device_of(config, node, usize::from(address.interface), devices)?;
+        let device = seat_of(config, node, usize::from(address.interface), devices)?;
         Some(Address {
             index: device.index,
             prefix: address.prefix,
         })
     });
     placed.collect()
+}
+
+/// The devices that bear nothing but virtual addresses, as far as they exist.
+fn bearers(config: &Config, node: usize, devices: &[Device]) -> Vec<u32> {
+    let wanted = (0..config.interfaces.len())
+        .filter_map(|interface| virtual_mac::bearer(config, node, interface, devices));
+    let existing = wanted.filter_map(|bearer| {
+        let mut devices = devices.iter();
+        devices.find(|device| device.name == bearer.name)
+    });
+    existing.map(|device| device.index).collect()
 }
 
 /// The device by which node `node` is attached to the interface at position `interface` of

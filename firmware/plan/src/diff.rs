@@ -50,7 +50,10 @@ fn links(desired: &State, observed: &State, steps: &mut Vec<Step>) {
 }
 
 fn addresses(desired: &State, observed: &State, steps: &mut Vec<Step>) {
-    let configured = |index| desired.devices.iter().any(|device| device.index == index);
+    let configured = |index| {
+        let mut devices = desired.devices.iter();
+        devices.any(|device| device.index == index) || desired.bearers.contains(&index)
+    };
     let ours_to_delete = |address: &&Address| {
         configured(address.index)
             && !desired.addresses.contains(address)

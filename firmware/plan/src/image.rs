@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 
 /// Most bytes of an image, and the size of a slot on a medium.
 pub const IMAGE_BYTES_MAX: usize = 64 * 1024;
-/// The only format version so far.
-pub const FORMAT_VERSION: u16 = 1;
+/// The format version that is written and read. 1 had no `Config::virtual_mac`.
+pub const FORMAT_VERSION: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"PLXCONF\n";
 const HEADER_BYTES: usize = 24;
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn header_stands_as_documented() {
         let image = encode(&pair(), 0x0102_0304).unwrap();
-        assert_eq!(&image[..12], b"PLXCONF\n\x01\0\0\0");
+        assert_eq!(&image[..12], b"PLXCONF\n\x02\0\0\0");
         assert_eq!(
             usize::try_from(u32::from_le_bytes(image[12..16].try_into().unwrap())).unwrap(),
             image.len() - 28

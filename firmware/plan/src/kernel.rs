@@ -99,6 +99,9 @@ pub struct State {
     /// Addresses that may stand but need not: in a desired state the virtual ones, which the cluster worker
     /// sets and removes and a plan leaves alone. Empty in an observed state.
     pub virtual_addresses: Vec<Address>,
+    /// Indices of devices that bear nothing but virtual addresses: they are the cluster worker's, and a plan
+    /// removes only addresses from them. Empty in an observed state.
+    pub bearers: Vec<u32>,
     /// Routes that we own (protocol RTPROT_POLLUX).
     pub routes: Vec<Route>,
     /// IPVS services.

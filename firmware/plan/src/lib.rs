@@ -18,6 +18,7 @@ pub mod paths;
 pub mod sysctl;
 pub mod text;
 pub mod validate;
+pub mod virtual_mac;
 
 pub use desired::{Health, desired, device_of, virtual_addresses};
 pub use diff::diff;

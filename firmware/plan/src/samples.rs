@@ -178,6 +178,7 @@ pub(crate) fn pair() -> Config {
             password: Some(password::derive("geminis", [3; 16], 2)),
             log_level: LogLevel::Info,
         },
+        virtual_mac: false,
     }
 }
 

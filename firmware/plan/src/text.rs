@@ -76,6 +76,9 @@ fn cluster(config: &Config, text: &mut Text) {
         }
     }
     text.string("fail-back", &cluster.fail_back.name());
+    if config.virtual_mac {
+        text.plain("virtual-mac", &true);
+    }
 }
 
 fn console(console: &Console, text: &mut Text) {

@@ -44,5 +44,6 @@ pub fn config() -> Config {
             password: None,
             log_level: LogLevel::Info,
         },
+        virtual_mac: false,
     }
 }

@@ -36,6 +36,17 @@ fn link_is_set_up_as_ip_does() {
 }
 
 #[test]
+fn a_device_above_a_card_is_made_and_removed_as_ip_does() {
+    let made = add_macvlan("vmac0-3", 3, [2, 1, 2, 3, 4, 0]);
+    let capture = include_str!("../../captures/macvlan-add-request.hex");
+    assert_sends(made, capture);
+    let capture = include_str!("../../captures/link-set-down-request.hex");
+    assert_sends(set_down(4), capture);
+    let capture = include_str!("../../captures/link-delete-request.hex");
+    assert_sends(delete(4), capture);
+}
+
+#[test]
 fn mtu_is_left_alone_unless_told() {
     let bytes = set_up(30, None).unwrap().to_bytes(1);
     assert_eq!(bytes.len(), 32);

@@ -3,6 +3,7 @@
 use super::network::{attachments, host_prefix, own_addresses};
 use super::{INTERFACES_MAX, Problems, Quoted, is_repeated};
 use crate::config::{Config, Device, Prefix};
+use crate::virtual_mac;
 use alloc::format;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
@@ -61,6 +62,15 @@ fn devices(config: &Config, node: usize, problems: &mut Problems) {
                     &Quoted(name),
                     "is no device",
                     "write the kernel's name of a network card, as \"eth0\"",
+                );
+            }
+            Device::Name(name) if config.virtual_mac && name.starts_with(virtual_mac::PREFIX) => {
+                let fault = "is called like the devices that bear virtual MAC addresses";
+                problems.add(
+                    path(),
+                    &Quoted(name),
+                    fault,
+                    "rename the card, or find it by its MAC",
                 );
             }
             // The first byte's lowest bit marks groups (IEEE 802).

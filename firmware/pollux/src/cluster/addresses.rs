@@ -6,7 +6,8 @@ mod news;
 #[cfg(test)]
 mod tests;
 
-use super::change::{Change, Goal};
+use super::bearers::{self, Raised};
+use super::change::{Change, Goal, Target};
 use super::place::{self, Place};
 use super::rivals::{Rivals, Wiretap};
 use crate::ipc::control::AddressStatus;
@@ -55,12 +56,14 @@ pub struct Addresses {
     packets: PacketSocket,
     wiretap: Wiretap,
     devices: Vec<Device>,
+    /// Devices of virtual MAC addresses.
+    bearers: Vec<Raised>,
     /// In the order of `Config::virtual_addresses`.
     places: Vec<Place>,
     rivals: Rivals,
     change: Change,
     held: bool,
-    /// The change under way has set some.
+    /// The change under way has brought something about.
     any_set: bool,
     /// Something changed while a change was under way: look at the kernel once it is over.
     look_again: bool,
@@ -86,6 +89,7 @@ impl Addresses {
             events,
             packets: PacketSocket::open()?,
             wiretap: Wiretap::open(config)?,
+            bearers: Vec::new(),
             rivals: Rivals::new(places.len()),
             announcing: places.len(),
             places,
@@ -120,7 +124,8 @@ impl Addresses {
     pub fn take(&mut self, term: u64) {
         self.say_what_has_no_device();
         self.held = false;
-        self.change.begin(Goal::Take { term }, seated(&self.places));
+        let targets = targets(&self.bearers, &self.places);
+        self.change.begin(Goal::Take { term }, targets);
     }
 
     /// Begins to remove all, also those that a predecessor left; one that is not there is as good. `advance`
@@ -128,8 +133,8 @@ impl Addresses {
     pub fn release(&mut self, term: u64) {
         self.held = false;
         self.announcing = self.places.len();
-        self.change
-            .begin(Goal::Release { term }, seated(&self.places));
+        let targets = targets(&self.bearers, &self.places);
+        self.change.begin(Goal::Release { term }, targets);
     }
 
     /// Goes on with what is under way, by a bounded number of requests. Says what was brought about, once.
@@ -163,10 +168,13 @@ impl Addresses {
     fn ask(&mut self) -> Result<(), Error> {
         self.datagram.clear();
         let removes = matches!(self.change.goal(), Some(Goal::Release { .. }));
-        while let Some((sequence, position)) = self.change.poll_request() {
-            let place = self.places.get(position);
-            let request =
-                place.and_then(|place| if removes { place.delete() } else { place.add() });
+        while let Some((sequence, target)) = self.change.poll_request() {
+            let request = match target {
+                Target::Bearer(at) if removes => self.bearers.get(at).map(Raised::lower),
+                Target::Bearer(at) => self.bearers.get(at).map(Raised::raise),
+                Target::Address(at) if removes => self.places.get(at).and_then(Place::delete),
+                Target::Address(at) => self.places.get(at).and_then(Place::add),
+            };
             match request {
                 Some(request) => request.append_to(&mut self.datagram, sequence),
                 // Its device went after the change began: nothing is there and nothing can be.
@@ -190,20 +198,31 @@ impl Addresses {
         };
         let (change, places, packets) = (&mut self.change, &mut self.places, &self.packets);
         let any_set = &mut self.any_set;
-        let received = self.bulk.receive(|sequence, outcome| {
-            let answered = change.answer(sequence);
-            let Some(place) = answered.and_then(|position| places.get_mut(position)) else {
-                return;
-            };
-            if matches!(goal, Goal::Release { .. }) {
-                if was_not_removed(place, outcome) {
-                    change.fail();
+        let bearers = &self.bearers;
+        let received = self
+            .bulk
+            .receive(|sequence, outcome| match change.answer(sequence) {
+                Some(Target::Bearer(at)) => match (bearers.get(at), outcome) {
+                    (Some(bearer), Err(error)) => {
+                        log::error!("{} can't be set up or down: {error}", bearer.name());
+                    }
+                    _ => *any_set = true,
+                },
+                Some(Target::Address(at)) => {
+                    let Some(place) = places.get_mut(at) else {
+                        return;
+                    };
+                    if matches!(goal, Goal::Release { .. }) {
+                        if was_not_removed(place, outcome) {
+                            change.fail();
+                        }
+                    } else if was_set(place, outcome, goal == Goal::Mend) {
+                        *any_set = true;
+                        announce(packets, place);
+                    }
                 }
-            } else if was_set(place, outcome, goal == Goal::Mend) {
-                *any_set = true;
-                announce(packets, place);
-            }
-        });
+                None => {}
+            });
         match received? {
             sys::netlink::Received::All => Ok(()),
             sys::netlink::Received::Overrun => Err(Error::NoAnswer("changing addresses")),
@@ -272,9 +291,11 @@ impl Addresses {
     }
 }
 
-fn seated(places: &[Place]) -> impl Iterator<Item = usize> {
-    let numbered = places.iter().enumerate();
-    numbered.filter_map(|(position, place)| place.device().map(|_| position))
+/// All that there is to change: bearers first, since taking one down silences all its addresses at once.
+fn targets(bearers: &[Raised], places: &[Place]) -> impl Iterator<Item = Target> {
+    let seated = places.iter().enumerate();
+    let seated = seated.filter_map(|(at, place)| place.device().map(|_| Target::Address(at)));
+    (0..bearers.len()).map(Target::Bearer).chain(seated)
 }
 
 /// Notes what came of the request to set an address, and says what is news of it.

@@ -7,21 +7,33 @@ use core::time::Duration;
 /// Distances from the burst's start; together they outlast what a box that steps down may still say.
 const SCHEDULE_MS: [u64; 7] = [0, 20, 60, 150, 400, 1000, 2000];
 
+/// From one announcement to the next, once the schedule is over, where switches must be kept from forgetting
+/// an address from which little else comes. They forget after five minutes, mostly.
+const REFRESH: Duration = Duration::from_secs(60);
+
 /// A burst of announcements, under way or over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Burst {
     started: Duration,
     /// How many went out; past the schedule's end it is over.
     sent: Option<usize>,
+    /// It is never over: past the schedule's end it goes on slowly.
+    goes_on: bool,
 }
 
 impl Burst {
+    /// One that goes on slowly for as long as the addresses are held.
+    pub fn that_goes_on() -> Self {
+        Burst {
+            goes_on: true,
+            ..Burst::default()
+        }
+    }
+
     /// Begins anew, whatever was under way.
     pub fn start(&mut self, now: Duration) {
-        *self = Burst {
-            started: now,
-            sent: Some(0),
-        };
+        self.started = now;
+        self.sent = Some(0);
     }
 
     /// As `start`, where the first announcement went out already.
@@ -37,11 +49,15 @@ impl Burst {
 
     /// When the next announcement is due; `None`: never.
     pub fn next_at(&self) -> Option<Duration> {
-        let distance_ms = SCHEDULE_MS.get(self.sent?)?;
-        Some(
-            self.started
-                .saturating_add(Duration::from_millis(*distance_ms)),
-        )
+        let sent = self.sent?;
+        if let Some(distance_ms) = SCHEDULE_MS.get(sent) {
+            let distance = Duration::from_millis(*distance_ms);
+            return Some(self.started.saturating_add(distance));
+        }
+        let beyond = u32::try_from(sent.saturating_sub(SCHEDULE_MS.len())).unwrap_or(u32::MAX);
+        let distance = REFRESH.saturating_mul(beyond.saturating_add(1));
+        self.goes_on
+            .then_some(self.started.saturating_add(distance))
     }
 
     /// Whether an announcement is due now; it counts as sent. Repeats that were slept through are made up
@@ -93,6 +109,20 @@ mod tests {
         let mut burst = Burst::default();
         burst.follow(ms(100));
         assert_eq!(burst.next_at(), Some(ms(120)));
+    }
+
+    #[test]
+    fn one_that_goes_on_repeats_itself_slowly_until_it_is_stopped() {
+        let mut burst = Burst::that_goes_on();
+        assert_eq!(burst.next_at(), None);
+        burst.start(ms(0));
+        assert!(burst.take_due(ms(2000)));
+        for minute in 1..4 {
+            assert_eq!(burst.next_at(), Some(REFRESH * minute));
+            assert!(burst.take_due(REFRESH * minute));
+        }
+        burst.stop();
+        assert_eq!(burst.next_at(), None);
     }
 
     #[test]

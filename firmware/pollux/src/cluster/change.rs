@@ -25,12 +25,21 @@ pub enum Goal {
     Mend,
 }
 
+/// What one request of a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The device at this position among the bearers.
+    Bearer(usize),
+    /// The virtual address at this position.
+    Address(usize),
+}
+
 /// A change under way, or none.
 #[derive(Debug, Default)]
 pub struct Change {
     goal: Option<Goal>,
-    /// Positions of the addresses to be changed.
-    queue: Vec<usize>,
+    /// What is to be changed, in this order.
+    queue: Vec<Target>,
     /// Sequence number of the first one's request.
     first: u32,
     sent: usize,
@@ -39,12 +48,12 @@ pub struct Change {
 }
 
 impl Change {
-    /// Begins a change of the addresses at `positions`, whatever was under way.
-    pub fn begin(&mut self, goal: Goal, positions: impl Iterator<Item = usize>) {
+    /// Begins a change of `targets`, whatever was under way.
+    pub fn begin(&mut self, goal: Goal, targets: impl Iterator<Item = Target>) {
         let used = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         self.first = self.first.wrapping_add(used);
         self.queue.clear();
-        self.queue.extend(positions);
+        self.queue.extend(targets);
         self.goal = Some(goal);
         (self.sent, self.answered, self.failed) = (0, 0, false);
     }
@@ -65,20 +74,20 @@ impl Change {
         self.goal.is_some() && self.sent < self.queue.len() && unanswered < UNANSWERED_MAX
     }
 
-    /// The next request to send: its sequence number, and the position of its address.
-    pub fn poll_request(&mut self) -> Option<(u32, usize)> {
+    /// The next request to send: its sequence number, and what it is about.
+    pub fn poll_request(&mut self) -> Option<(u32, Target)> {
         if !self.wants_to_send() {
             return None;
         }
-        let position = *self.queue.get(self.sent)?;
+        let target = *self.queue.get(self.sent)?;
         let offset = u32::try_from(self.sent).unwrap_or(u32::MAX);
         self.sent = self.sent.saturating_add(1);
-        Some((self.first.wrapping_add(offset), position))
+        Some((self.first.wrapping_add(offset), target))
     }
 
-    /// Counts an answer, and says to the request for which address; `None` where it belongs to an earlier
+    /// Counts an answer, and says what it is about; `None` where it belongs to an earlier
     /// change.
-    pub fn answer(&mut self, sequence: u32) -> Option<usize> {
+    pub fn answer(&mut self, sequence: u32) -> Option<Target> {
         let offset = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         if self.goal.is_none() || offset >= self.sent {
             return None;
@@ -105,8 +114,12 @@ impl Change {
 mod tests {
     use super::*;
 
+    fn addresses(count: usize) -> impl Iterator<Item = Target> {
+        (0..count).map(Target::Address)
+    }
+
     /// All that may be sent now.
-    fn sent(change: &mut Change) -> Vec<(u32, usize)> {
+    fn sent(change: &mut Change) -> Vec<(u32, Target)> {
         core::iter::from_fn(|| change.poll_request()).collect()
     }
 
@@ -114,24 +127,24 @@ mod tests {
     fn hundreds_go_in_bounded_parts_and_are_done_when_the_last_is_answered() {
         let mut change = Change::default();
         let goal = Goal::Take { term: 3 };
-        change.begin(goal, 0..200);
+        change.begin(goal, addresses(200));
         let mut turns = 0;
         let mut changed = Vec::new();
         while change.goal().is_some() {
             let part = sent(&mut change);
             assert!((1..=UNANSWERED_MAX).contains(&part.len()));
             assert!(!change.wants_to_send());
-            for (sequence, position) in part {
+            for (sequence, target) in part {
                 assert_eq!(change.poll_done(), None);
-                assert_eq!(change.answer(sequence), Some(position));
-                changed.push(position);
+                assert_eq!(change.answer(sequence), Some(target));
+                changed.push(target);
             }
             turns += 1;
             if changed.len() == 200 {
                 assert_eq!(change.poll_done(), Some(goal));
             }
         }
-        assert_eq!(changed, (0..200).collect::<Vec<_>>());
+        assert_eq!(changed, addresses(200).collect::<Vec<_>>());
         assert_eq!(turns, 200_usize.div_ceil(UNANSWERED_MAX));
         assert_eq!(change.poll_done(), None);
     }
@@ -139,16 +152,16 @@ mod tests {
     #[test]
     fn answers_to_a_change_that_was_replaced_count_no_more() {
         let mut change = Change::default();
-        change.begin(Goal::Take { term: 3 }, 0..5);
+        change.begin(Goal::Take { term: 3 }, addresses(5));
         let taken = sent(&mut change);
-        change.begin(Goal::Release { term: 3 }, 0..5);
+        change.begin(Goal::Release { term: 3 }, addresses(5));
         let released = sent(&mut change);
         for (sequence, _) in taken {
             assert_eq!(change.answer(sequence), None);
         }
         assert_eq!(change.poll_done(), None);
-        for (sequence, position) in released {
-            assert_eq!(change.answer(sequence), Some(position));
+        for (sequence, target) in released {
+            assert_eq!(change.answer(sequence), Some(target));
         }
         assert_eq!(change.poll_done(), Some(Goal::Release { term: 3 }));
     }
@@ -164,7 +177,7 @@ mod tests {
     #[test]
     fn a_goal_that_was_missed_is_not_told() {
         let mut change = Change::default();
-        change.begin(Goal::Release { term: 1 }, 0..1);
+        change.begin(Goal::Release { term: 1 }, addresses(1));
         let (sequence, _) = change.poll_request().unwrap();
         change.fail();
         change.answer(sequence);

@@ -6,6 +6,7 @@
 //! then either takes them over as they stand or has them released, whichever the peer's beats call for.
 
 mod addresses;
+mod bearers;
 mod burst;
 mod change;
 mod links;
@@ -76,7 +77,11 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         node: Node::new(instant(now()), settings, incarnation),
         fitness: addresses.fitness(),
         addresses,
-        burst: Burst::default(),
+        burst: if config.virtual_mac {
+            Burst::that_goes_on()
+        } else {
+            Burst::default()
+        },
         names,
         wires,
         stood: None,

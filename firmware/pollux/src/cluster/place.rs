@@ -19,7 +19,10 @@ pub struct Place {
 
 /// Its device, with the requests made beforehand: none is to be made when every millisecond counts.
 struct Seat {
+    /// It is set on this one.
     device: Device,
+    /// Whose cable it depends on: the same, or the card below.
+    card: Device,
     add: Request,
     delete: Request,
 }
@@ -44,8 +47,14 @@ impl Place {
         self.interface
     }
 
+    /// The device it is set on.
     pub fn device(&self) -> Option<&Device> {
         self.seat.as_ref().map(|seat| &seat.device)
+    }
+
+    /// The card it is reached by: that device, or the one below.
+    pub fn card(&self) -> Option<&Device> {
+        self.seat.as_ref().map(|seat| &seat.card)
     }
 
     /// As the kernel has it once it is set.
@@ -65,25 +74,34 @@ impl Place {
         self.seat.as_ref().map(|seat| &seat.delete)
     }
 
-    /// Goes where its device is now. What was refused on the device as it was may be taken on it as it is:
-    /// a carrier that comes or goes makes no difference to that.
-    pub fn follow(&mut self, device: Option<&Device>) -> Result<(), EncodeError> {
-        if self.device() == device {
+    /// Goes where its device is now, and the card below it. What was refused on the device as it was may be
+    /// taken on it as it is: a carrier that comes or goes makes no difference to that.
+    pub fn follow(
+        &mut self,
+        device: Option<&Device>,
+        card: Option<&Device>,
+    ) -> Result<(), EncodeError> {
+        if (self.device(), self.card()) == (device, card) {
             return Ok(());
         }
-        let ground = |device: &Device| (device.index, device.up, device.mtu_bytes, device.mac);
-        if self.device().map(ground) != device.map(ground) {
+        let seat = device.zip(card);
+        let ground = |(device, card): (&Device, &Device)| {
+            (device.index, device.mac, card.up, card.mtu_bytes)
+        };
+        if self.device().zip(self.card()).map(ground) != seat.map(ground) {
             self.refusal = None;
         }
-        self.seat = device.map(|device| self.seat_on(device)).transpose()?;
+        let seat = seat.map(|(device, card)| self.seat_on(device, card));
+        self.seat = seat.transpose()?;
         Ok(())
     }
 
-    fn seat_on(&self, device: &Device) -> Result<Seat, EncodeError> {
+    fn seat_on(&self, device: &Device, card: &Device) -> Result<Seat, EncodeError> {
         let (index, prefix) = (device.index, self.prefix);
         let address = Address { index, prefix };
         Ok(Seat {
             device: device.clone(),
+            card: card.clone(),
             add: netlink::address::add(&address)?,
             delete: netlink::address::delete(&address)?,
         })
@@ -104,8 +122,8 @@ impl Place {
 
     /// What its interface is worth as far as this address goes.
     fn worth(&self) -> u8 {
-        match self.device() {
-            Some(device) if device.up && device.carrier => 2 - u8::from(self.refusal.is_some()),
+        match self.card() {
+            Some(card) if card.up && card.carrier => 2 - u8::from(self.refusal.is_some()),
             _ => 0,
         }
     }
@@ -143,7 +161,7 @@ mod tests {
             prefix: prefix(text),
             interface,
         });
-        place.follow(device).unwrap();
+        place.follow(device, device).unwrap();
         place
     }
 
@@ -163,9 +181,10 @@ mod tests {
             place("10.0.0.1/24", 1, Some(&lan)),
         ];
         assert_eq!(fitness(&places), 4);
-        places[2].follow(Some(&device(1, false))).unwrap();
+        let cut = device(1, false);
+        places[2].follow(Some(&cut), Some(&cut)).unwrap();
         assert_eq!(fitness(&places), 2);
-        places[2].follow(None).unwrap();
+        places[2].follow(None, None).unwrap();
         assert_eq!(fitness(&places), 2);
         assert_eq!(fitness(&[]), 0);
     }
@@ -185,22 +204,38 @@ mod tests {
     }
 
     #[test]
+    fn a_bearer_is_as_fit_as_its_card_although_it_is_down_itself() {
+        let wan = device(0, true);
+        let bearer = Device {
+            index: 9,
+            up: false,
+            carrier: false,
+            ..wan.clone()
+        };
+        let mut place = place("198.51.100.10/24", 0, None);
+        place.follow(Some(&bearer), Some(&wan)).unwrap();
+        assert_eq!(place.address().unwrap().index, 9);
+        assert_eq!(fitness(&[place]), 2);
+    }
+
+    #[test]
     fn a_refusal_is_forgotten_when_the_device_changes_but_not_for_a_cable() {
         let mut place = place("2001:db8::10/64", 0, Some(&device(0, true)));
         place.answered(refused());
         for carrier in [false, true] {
-            place.follow(Some(&device(0, carrier))).unwrap();
+            let same = device(0, carrier);
+            place.follow(Some(&same), Some(&same)).unwrap();
             assert!(place.refusal().is_some());
         }
         let jumbo = Device {
             mtu_bytes: 9000,
             ..device(0, true)
         };
-        place.follow(Some(&jumbo)).unwrap();
+        place.follow(Some(&jumbo), Some(&jumbo)).unwrap();
         assert!(place.refusal().is_none());
         place.answered(refused());
-        place.follow(None).unwrap();
-        place.follow(Some(&jumbo)).unwrap();
+        place.follow(None, None).unwrap();
+        place.follow(Some(&jumbo), Some(&jumbo)).unwrap();
         assert!(place.refusal().is_none());
     }
 }

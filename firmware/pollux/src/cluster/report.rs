@@ -53,9 +53,10 @@ fn words(report: &Report, names: &Names, silence: Option<Duration>) -> String {
             "dead time {from_ms} -> {to_ms} ms: beats come late, by {late_ms} ms at worst on {}",
             link(at)
         ),
-        Report::DeadTime { .. } | Report::Drift { .. } | Report::Stalled { .. } => {
-            report.to_string()
-        }
+        Report::Contested { .. }
+        | Report::DeadTime { .. }
+        | Report::Drift { .. }
+        | Report::Stalled { .. } => report.to_string(),
     }
 }
 

@@ -103,9 +103,13 @@ impl Worker {
         all.min().unwrap_or(node)
     }
 
+    /// What a link tells is acted upon before the next one is read: a box whose machine was paused sees no
+    /// gap in its own clock, and hears from its twin that the addresses are no longer its own.
     fn read_links(&mut self, ready: &[Readiness; FDS]) {
-        let numbered = self.links.iter_mut().zip(0u8..).zip(ready);
-        for ((link, index), ready) in numbered {
+        for (index, ready) in (0u8..).zip(ready) {
+            let Some(link) = self.links.get_mut(usize::from(index)) else {
+                return;
+            };
             if ready.readable {
                 let node = &mut self.node;
                 link.receive(|frame| {
@@ -117,6 +121,9 @@ impl Worker {
             }
             if link.wants_to_write() {
                 link.flush();
+            }
+            if ready.readable {
+                self.follow_node();
             }
         }
     }

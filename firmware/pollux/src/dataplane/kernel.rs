@@ -67,6 +67,7 @@ impl Kernel {
                 .route
                 .dump(&netlink::address::dump()?, netlink::address::decode)?,
             virtual_addresses: Vec::new(),
+            bearers: Vec::new(),
             routes,
             services: held.into_iter().map(|held| held.service).collect(),
             sysctls: sysctls.collect(),

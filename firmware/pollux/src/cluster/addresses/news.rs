@@ -1,11 +1,12 @@
 //! What the kernel tells of devices and addresses, and the wire of rivals: addresses that are gone are set
 //! again, those that were refused are tried again, and whoever claims one of ours is noted.
 
-use super::{Addresses, Error, Goal, RETRY_INTERVAL};
+use super::{Addresses, Error, Goal, RETRY_INTERVAL, Target, bearers};
 use core::time::Duration;
 use netlink::claim::Claim;
 use netlink::event::Event;
 use plan::kernel::Device;
+use plan::virtual_mac;
 use sys::netlink::{Netlink, Received};
 
 /// What the kernel's news mean for the pair.
@@ -48,19 +49,29 @@ impl Addresses {
         self.seat()?;
         let is_under = |device: &&Device| {
             let mut places = self.places.iter();
-            places.any(|place| place.device().is_some_and(|own| own.index == device.index))
+            places.any(|place| place.card().is_some_and(|card| card.index == device.index))
         };
         let under = self.devices.iter().filter(is_under);
         let came = under.filter(|device| carrier_came_to(device, &before));
         Ok(came.count() > 0)
     }
 
-    /// Finds the device of each virtual address.
+    /// Finds the device of each virtual address, and makes those of virtual MAC addresses.
     pub(super) fn seat(&mut self) -> Result<(), Error> {
+        let (config, node) = (&self.config, self.node);
+        let made = bearers::make_missing(&mut self.route, config, node, &self.devices);
+        if made.unwrap_or_else(|error| {
+            log::error!("{error}: its addresses are set on the card itself");
+            false
+        }) {
+            self.devices = devices(&mut self.route)?;
+        }
+        self.bearers = bearers::existing(config, node, &self.devices)?;
         for place in &mut self.places {
             let interface = place.interface();
-            let device = plan::device_of(&self.config, self.node, interface, &self.devices);
-            place.follow(device)?;
+            let device = virtual_mac::seat_of(config, node, interface, &self.devices);
+            let card = plan::device_of(config, node, interface, &self.devices);
+            place.follow(device, card)?;
         }
         Ok(())
     }
@@ -78,14 +89,16 @@ impl Addresses {
             Ok(present) => present,
             Err(error) => return log::warn!("{error}"),
         };
-        let numbered = self.places.iter().enumerate();
-        let missing = numbered.filter_map(|(position, place)| {
+        let down = self.bearers.iter().enumerate();
+        let down = down.filter_map(|(at, bearer)| (!bearer.is_up()).then_some(Target::Bearer(at)));
+        let places = self.places.iter().enumerate();
+        let missing = places.filter_map(|(at, place)| {
             let is_missing = !present.contains(&place.address()?) && place.refusal().is_none();
-            is_missing.then_some(position)
+            is_missing.then_some(Target::Address(at))
         });
-        let mut missing = missing.peekable();
-        if missing.peek().is_some() {
-            self.change.begin(Goal::Mend, missing);
+        let mut targets = down.chain(missing).peekable();
+        if targets.peek().is_some() {
+            self.change.begin(Goal::Mend, targets);
         }
     }
 
@@ -103,7 +116,8 @@ impl Addresses {
         }
         self.retry_at = now.saturating_add(RETRY_INTERVAL);
         let numbered = self.places.iter().enumerate();
-        let refused = numbered.filter_map(|(position, place)| place.refusal().map(|_| position));
+        let refused =
+            numbered.filter_map(|(at, place)| place.refusal().map(|_| Target::Address(at)));
         self.change.begin(Goal::Mend, refused);
     }
 

@@ -222,3 +222,38 @@ fn a_rival_is_noted_while_the_addresses_are_held() {
         assert!(!addresses.hear_rivals(now));
     });
 }
+
+#[test]
+fn a_virtual_mac_is_up_with_its_addresses_and_down_without_them() {
+    with_a_network(|| {
+        let mut config = two();
+        config.virtual_mac = true;
+        let mut addresses = Addresses::open(&config, 0).unwrap();
+        let name = addresses.bearers[0].name().to_owned();
+        let shown = || ip(&format!("-d link show {name}"));
+        assert!(shown().contains("macvlan mode private") && shown().contains("state DOWN"));
+        assert_eq!(addresses.fitness(), 2);
+        addresses.take(1);
+        assert_eq!(finish(&mut addresses).0, Done::Taken { term: 1 });
+        assert_eq!(held(&mut addresses), [true, true]);
+        assert!(!shown().contains("state DOWN"));
+        let listed = ip(&format!("-o address show dev {name}"));
+        assert_eq!(listed.lines().count(), 2, "no link-local one: {listed}");
+
+        // Taken down by a stranger, it loses its IPv6 address.
+        hear(&mut addresses);
+        ip(&format!("link set {name} down"));
+        hear(&mut addresses);
+        assert_eq!(finish(&mut addresses).0, Done::Mended { any: true });
+        assert_eq!(held(&mut addresses), [true, true]);
+
+        addresses.release(1);
+        assert_eq!(finish(&mut addresses).0, Done::Released { term: 1 });
+        assert!(shown().contains("state DOWN"));
+        assert_eq!(held(&mut addresses), [false, false]);
+
+        // A second start finds what the first has made.
+        let again = Addresses::open(&config, 0).unwrap();
+        assert_eq!(again.bearers[0].name(), name);
+    });
+}
