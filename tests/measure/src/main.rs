@@ -4,34 +4,29 @@
 mod boot;
 mod report;
 mod size;
+mod takeover;
 mod vm;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand};
 use report::Report;
 use std::path::PathBuf;
 
-/// A benchmark.
-#[derive(Clone, Copy, ValueEnum)]
-enum Name {
-    /// Bytes of /init and ISO, least RAM.
-    Size,
-    /// Time from power on to `standby, ready`, beside the same kernel with a one-line /init.
-    Boot,
-}
-
 #[derive(Parser)]
 struct Arguments {
+    #[command(subcommand)]
     name: Name,
-    /// The files to be measured.
-    #[command(flatten)]
-    built: Built,
-    /// Where the JSON goes.
-    #[arg(long)]
-    out: PathBuf,
-    /// How often each subject is measured.
-    #[arg(long, default_value_t = 9)]
-    runs: usize,
+}
+
+/// A benchmark.
+#[derive(Subcommand)]
+enum Name {
+    /// Bytes of /init and ISO, least RAM.
+    Size(Built),
+    /// Time from power on to `standby, ready`, beside the same kernel with a one-line /init.
+    Boot(Built),
+    /// Time without an answer when the active side of a pair dies or hands over, beside its rivals.
+    Takeover(takeover::Options),
 }
 
 /// What `tests/bench` has built.
@@ -63,14 +58,20 @@ struct Built {
     /// A folder for sockets.
     #[arg(long)]
     work: PathBuf,
+    /// Where the JSON goes.
+    #[arg(long)]
+    out: PathBuf,
+    /// How often each subject is measured.
+    #[arg(long, default_value_t = 9)]
+    runs: usize,
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let report: Report = match arguments.name {
-        Name::Size => size::measure(&arguments.built)?,
-        Name::Boot => boot::measure(&arguments.built, arguments.runs)?,
+    let (report, out): (Report, PathBuf) = match Arguments::parse().name {
+        Name::Size(built) => (size::measure(&built)?, built.out),
+        Name::Boot(built) => (boot::measure(&built, built.runs)?, built.out),
+        Name::Takeover(options) => (takeover::measure(&options)?, options.out),
     };
     report.print();
-    report.write(&arguments.out)
+    report.write(&out)
 }

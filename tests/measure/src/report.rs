@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// What was measured of one subject.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     subject: &'static str,
     /// The setting it was measured in.
@@ -46,6 +46,32 @@ impl Row {
         })
     }
 
+    /// Names what was done to it.
+    pub(crate) fn fault(mut self, fault: &'static str) -> Self {
+        self.fault = fault;
+        self
+    }
+
+    /// Whether it tells of this fault, in this unit.
+    pub(crate) fn is(&self, fault: &str, unit: &str) -> bool {
+        (self.fault, self.unit) == (fault, unit)
+    }
+
+    /// Whether it tells of Pollux.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.subject == "pollux"
+    }
+
+    /// Subject and profile.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.subject, self.profile)
+    }
+
+    /// Least, median and greatest.
+    pub(crate) fn spread(&self) -> (f64, f64, f64) {
+        (self.min, self.median, self.max)
+    }
+
     /// Names the number that it should not exceed.
     pub(crate) fn limit(mut self, limit: f64) -> Self {
         self.limit = Some(limit);
@@ -73,19 +99,31 @@ impl Report {
         }
     }
 
+    /// All rows.
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// Prints the table.
     pub(crate) fn print(&self) {
         println!(
-            "{:<28} {:<10} {:>10} {:>10} {:>10} {:>5} {:<6} {:>9}",
-            "subject", "profile", "median", "min", "max", "runs", "unit", "at most"
+            "{:<28} {:<16} {:<10} {:>10} {:>10} {:>10} {:>5} {:<8} {:>9}",
+            "subject", "profile", "fault", "median", "min", "max", "runs", "unit", "at most"
         );
         for row in &self.rows {
             let limit = row
                 .limit
                 .map_or_else(String::new, |limit| format!("{limit:.0}"));
             println!(
-                "{:<28} {:<10} {:>10.0} {:>10.0} {:>10.0} {:>5} {:<6} {limit:>9}",
-                row.subject, row.profile, row.median, row.min, row.max, row.runs, row.unit
+                "{:<28} {:<16} {:<10} {:>10.0} {:>10.0} {:>10.0} {:>5} {:<8} {limit:>9}",
+                row.subject,
+                row.profile,
+                row.fault,
+                row.median,
+                row.min,
+                row.max,
+                row.runs,
+                row.unit
             );
         }
     }
