@@ -8,6 +8,7 @@ use super::{Worker, instant, now, report};
 use crate::ipc::ClusterToDataplane;
 use crate::worker::WorkerError;
 use core::time::Duration;
+use proto::failover::State;
 use proto::node::{Action, Input, LinkIndex};
 use proto::report::Report;
 use proto::settings::LINKS_MAX;
@@ -219,7 +220,9 @@ impl Worker {
 
     /// Somebody else claims an address of ours.
     fn hear_rivals(&mut self) {
-        if self.addresses.hear_rivals(now()) {
+        let state = self.node.status(instant(now())).state;
+        let invited = matches!(state, State::Offering(_));
+        if self.addresses.hear_rivals(now(), invited) {
             self.burst.start(now());
         }
     }

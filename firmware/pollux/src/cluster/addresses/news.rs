@@ -122,17 +122,18 @@ impl Addresses {
     }
 
     /// Takes in what the wire told. Returns whether somebody else claimed an address that is held here, and
-    /// an answer is due.
-    pub fn hear_rivals(&mut self, now: Duration) -> bool {
-        let (held, places, rivals) = (self.held, &self.places, &mut self.rivals);
+    /// an answer is due; none while the addresses are handed over, which `invited` tells.
+    pub fn hear_rivals(&mut self, now: Duration, invited: bool) -> bool {
+        let contested = self.held && !invited;
+        let (places, rivals) = (&self.places, &mut self.rivals);
         let mut is_rivalled = false;
         self.wiretap.receive(|index, claim| {
             let ours = |device: &Device| device.index == index && device.mac != claim.mac;
             let position = places.iter().position(|place| {
                 place.prefix().address == claim.address && place.device().is_some_and(ours)
             });
-            // The one that holds them is no rival of a standby.
-            let Some(position) = position.filter(|_| held) else {
+            // The one that holds them is no rival of a standby, nor the one they are being handed to.
+            let Some(position) = position.filter(|_| contested) else {
                 return;
             };
             is_rivalled = true;

@@ -206,11 +206,14 @@ fn a_rival_is_noted_while_the_addresses_are_held() {
         };
         let now = Duration::from_secs(100);
         claim();
-        assert!(!addresses.hear_rivals(now));
+        assert!(!addresses.hear_rivals(now, false));
         addresses.take(1);
         finish(&mut addresses);
+        let invited = true;
         claim();
-        assert!(addresses.hear_rivals(now));
+        assert!(!addresses.hear_rivals(now, invited));
+        claim();
+        assert!(addresses.hear_rivals(now, !invited));
         let status = addresses.status();
         let claims: Vec<_> = status
             .iter()
@@ -219,7 +222,7 @@ fn a_rival_is_noted_while_the_addresses_are_held() {
         assert_eq!((claims[0].mac, claims[0].claims), (mac, 2));
         assert_eq!((claims[1].mac, claims[1].claims), (mac, 1));
         claim();
-        assert!(!addresses.hear_rivals(now));
+        assert!(!addresses.hear_rivals(now, false));
     });
 }
 
