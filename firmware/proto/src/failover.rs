@@ -61,7 +61,7 @@ pub enum Goal {
     Resigned,
 }
 
-/// What can happen to a box. The first eight describe the pair as seen from here (`view`).
+/// What can happen to a box. The first nine describe the pair as seen from here (`view`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Nobody holds the addresses, and this box is ready and the one to take them.
@@ -76,6 +76,8 @@ pub enum Event {
     PeerBetter(Preference),
     /// The peer can't take what is offered: dead, resigned or not ready.
     PeerUnable,
+    /// The peer holds the addresses, too, and this box outranks it.
+    Contested,
     /// The peer may have answered for the addresses and does no longer.
     PeerLetGo,
     /// This box's own loop stood still for longer than the dead time.
@@ -175,8 +177,8 @@ pub enum Step {
 #[must_use]
 pub fn step(state: State, event: Event) -> Step {
     use Event::{
-        Asked, Deadline, Offered, Outranked, PeerBetter, PeerLetGo, PeerUnable, Released, Stalled,
-        Taken, Told, Vacant,
+        Asked, Contested, Deadline, Offered, Outranked, PeerBetter, PeerLetGo, PeerUnable,
+        Released, Stalled, Taken, Told, Vacant,
     };
     use State::{Active, Asking, Held, Listening, Offering, Releasing, Resigned, Standby, Taking};
     use Step::{Again, Announce, Go, Stay};
@@ -198,6 +200,7 @@ pub fn step(state: State, event: Event) -> Step {
             Asked
             | PeerBetter(_)
             | PeerUnable
+            | Contested
             | PeerLetGo
             | Stalled
             | Taken
@@ -219,7 +222,8 @@ pub fn step(state: State, event: Event) -> Step {
         | (Asking, Told(Command::Takeover))
         | (
             Standby | Held | Asking,
-            Outranked | Asked | PeerBetter(_) | PeerUnable | PeerLetGo | Stalled | Taken | Released,
+            Outranked | Asked | PeerBetter(_) | PeerUnable | Contested | PeerLetGo | Stalled
+            | Taken | Released,
         ) => Stay,
 
         // Sets addresses: somebody who outranks it wins, so does a driver that can't.
@@ -237,6 +241,7 @@ pub fn step(state: State, event: Event) -> Step {
             | Asked
             | PeerBetter(_)
             | PeerUnable
+            | Contested
             | PeerLetGo
             | Released
             | Told(Command::Standby | Command::Takeover),
@@ -253,7 +258,7 @@ pub fn step(state: State, event: Event) -> Step {
         (Active, Told(Command::Resign)) => {
             Go(Offering(Goal::Resigned), Reason::Told(Command::Resign))
         }
-        (Active, PeerLetGo) => Announce,
+        (Active, Contested | PeerLetGo) => Announce,
         (
             Active,
             Vacant(_)
@@ -277,7 +282,7 @@ pub fn step(state: State, event: Event) -> Step {
         (Offering(Goal::Standby | Goal::Held), Told(Command::Resign)) => {
             Go(Offering(Goal::Resigned), Reason::Told(Command::Resign))
         }
-        (Offering(_), PeerLetGo) => Announce,
+        (Offering(_), Contested | PeerLetGo) => Announce,
         (Offering(Goal::Resigned), Told(Command::Resign))
         | (
             Offering(_),
@@ -307,6 +312,7 @@ pub fn step(state: State, event: Event) -> Step {
             | Asked
             | PeerBetter(_)
             | PeerUnable
+            | Contested
             | PeerLetGo
             | Stalled
             | Taken
@@ -316,8 +322,8 @@ pub fn step(state: State, event: Event) -> Step {
         // Is about to reboot or power off.
         (
             Resigned,
-            Vacant(_) | Offered | Outranked | Asked | PeerBetter(_) | PeerUnable | PeerLetGo
-            | Stalled | Taken | Released | Deadline | Told(_),
+            Vacant(_) | Offered | Outranked | Asked | PeerBetter(_) | PeerUnable | Contested
+            | PeerLetGo | Stalled | Taken | Released | Deadline | Told(_),
         ) => Stay,
     }
 }

@@ -23,13 +23,14 @@ const STATES: [(&str, State); 13] = [
 ];
 
 /// Events that carry a reason only pass it on, so one of each kind stands for all.
-const EVENTS: [(&str, Event); 14] = [
+const EVENTS: [(&str, Event); 15] = [
     ("Vacant", Event::Vacant(Vacancy::PeerDead)),
     ("Offered", Event::Offered),
     ("Outranked", Event::Outranked),
     ("Asked", Event::Asked),
     ("PeerBetter", Event::PeerBetter(Preference::Fitness)),
     ("PeerUnable", Event::PeerUnable),
+    ("Contested", Event::Contested),
     ("PeerLetGo", Event::PeerLetGo),
     ("Stalled", Event::Stalled),
     ("Taken", Event::Taken),

@@ -77,6 +77,8 @@ pub enum Trust {
     Proven,
     /// Its sender has only begun to talk and does not prove yet that it hears us: nothing is believed.
     Greeting,
+    /// It was overtaken by a newer one: nothing is believed.
+    Late,
 }
 
 /// The start of the peer that this link listens to.
@@ -120,6 +122,17 @@ impl Heard {
         self.sequence = beat.sequence;
         self.at = now;
         step.saturating_sub(1)
+    }
+
+    /// Takes a frame that is older than the newest; returns whether it was among those that are missing.
+    fn fill_gap(&mut self, beat: &Beat) -> bool {
+        let age = u32::try_from(self.sequence.saturating_sub(beat.sequence)).unwrap_or(u32::MAX);
+        let bit = 1_u64.checked_shl(age).unwrap_or(0);
+        let was_missing = age < self.history_bits && self.history & bit == 0;
+        if was_missing {
+            self.history |= bit;
+        }
+        was_missing
     }
 
     fn loss_permille(&self) -> u16 {
@@ -259,7 +272,8 @@ impl Link {
     }
 
     /// The box wakes up, later than it had asked to. What it could not read meanwhile is not held against
-    /// the peer: silence goes on to count where it stopped, but for two beats at most.
+    /// the peer: silence goes on to count where it stopped, but for two beats at most; after a whole dead
+    /// time, for two beats in any case.
     pub fn wake(&mut self, now: Instant, late: Duration) {
         self.jitter.pass(now);
         self.late = late;
@@ -267,7 +281,12 @@ impl Link {
         if late >= self.beat / 2
             && let Some(end) = &mut self.up_until
         {
-            *end = (*end + late).min((*end).max(now + self.beat * 2));
+            let grace = (*end).max(now + self.beat * 2);
+            *end = if late < self.patience {
+                grace.min(*end + late)
+            } else {
+                grace
+            };
         }
     }
 
@@ -281,7 +300,11 @@ impl Link {
         match &mut self.heard {
             Some(heard) if heard.incarnation == beat.incarnation => {
                 if beat.sequence <= heard.sequence {
-                    return Err(Rejection::Replayed);
+                    let was_missing = heard.fill_gap(beat);
+                    self.lost = self.lost.saturating_sub(u64::from(was_missing));
+                    return was_missing
+                        .then_some(Trust::Late)
+                        .ok_or(Rejection::Replayed);
                 }
                 let arrived = now - self.late;
                 let late = heard.lateness(beat, arrived, self.beat);

@@ -130,6 +130,65 @@ fn a_replay_is_counted_and_proves_nothing() {
 }
 
 #[test]
+fn a_frame_that_was_overtaken_is_neither_lost_nor_a_replay() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    let echo = Some((MINE, 1));
+    for sequence in [7, 10, 9] {
+        let trust = link.receive(now, &beat(PEER, sequence, echo), MINE);
+        let expected = if sequence == 9 {
+            Trust::Late
+        } else {
+            Trust::Proven
+        };
+        assert_eq!(trust, Ok(expected));
+    }
+    assert_eq!(link.status(now).lost, 1);
+    for sequence in [9, 7, 6] {
+        let again = link.receive(now, &beat(PEER, sequence, echo), MINE);
+        assert_eq!(again, Err(Rejection::Replayed), "{sequence}");
+    }
+}
+
+#[test]
+fn a_late_beat_is_jitter_and_a_lost_one_is_not() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    let hear = |link: &mut Link, after_ms, late_ms, sequence| {
+        let now = now + Duration::from_millis(after_ms);
+        link.wake(now, Duration::from_millis(late_ms));
+        let _ = link.receive(now, &beat(PEER, sequence, Some((MINE, 1))), MINE);
+        link.jitter().as_millis()
+    };
+    assert_eq!(hear(&mut link, 0, 0, 1), 0);
+    assert_eq!(hear(&mut link, 50, 0, 2), 0);
+    assert_eq!(hear(&mut link, 60, 0, 3), 0, "news");
+    assert_eq!(hear(&mut link, 210, 0, 6), 0, "two lost");
+    assert_eq!(hear(&mut link, 360, 100, 7), 0, "late is this box");
+    assert_eq!(hear(&mut link, 440, 0, 8), 30);
+}
+
+#[test]
+fn silence_goes_on_to_count_where_a_stall_of_this_box_began() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    link.receive(now, &beat(PEER, 1, Some((MINE, 1))), MINE)
+        .unwrap();
+    let late = |after_ms| now + Duration::from_millis(after_ms);
+    link.wake(late(190), Duration::from_millis(20)); // ordinary
+    link.wake(late(190), Duration::from_millis(60));
+    assert_eq!(link.up_until, Some(late(260)));
+    link.wake(late(900), Duration::from_millis(640));
+    assert_eq!(link.up_until, Some(late(1000)), "two beats at most");
+    // A box that is always late still finds out.
+    for turn in 1..30 {
+        link.wake(late(900 + turn * 110), Duration::from_millis(60));
+        link.expire(late(900 + turn * 110));
+    }
+    assert!(!link.is_up());
+}
+
+#[test]
 fn a_capture_of_another_start_does_not_turn_the_echo_away() {
     let mut link = link();
     let now = send(&mut link, 1);

@@ -36,6 +36,8 @@ pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 pub const TAKE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long the driver has to remove all addresses before it is told again.
 pub const RELEASE_RETRY: Duration = Duration::from_secs(1);
+/// From one announcement to the next while the peer does not let go of the addresses.
+pub const CONTEST_REPEAT: Duration = Duration::from_secs(5);
 /// How long a returning box of higher priority must be fit before it is handed the addresses.
 pub const FAIL_BACK_SETTLE: Duration = Duration::from_secs(3);
 /// Reports that wait for the driver. When they are not fetched the newest are dropped and counted: the
@@ -54,7 +56,8 @@ struct Peer {
     alive: bool,
 }
 
-/// One box of the pair.
+/// One box of the pair. A copy goes its own way from here on, which is how tests try what may follow.
+#[derive(Clone)]
 pub struct Node {
     settings: Settings,
     codec: Codec,
@@ -78,8 +81,11 @@ pub struct Node {
     abandoned: bool,
     /// The peer may have answered for the addresses since we last looked.
     peer_may_answer: bool,
-    /// The operator chose this box: no fail-back until the peer was gone.
-    chosen: bool,
+    /// When to announce next because the peer does not let go; `None`: it has.
+    contest: Option<Instant>,
+    /// The operator chose this box, until the peer is gone: no fail-back, and so many carriers that the
+    /// peer had more are no reason to hand over.
+    chosen: Option<u8>,
     /// Vacant addresses are left alone until then: links are still being heard out.
     vacant_from: Instant,
     /// The peer would serve better, since when.
@@ -132,7 +138,8 @@ impl Node {
             term_max: 0,
             abandoned: false,
             peer_may_answer: true,
-            chosen: false,
+            contest: None,
+            chosen: None,
             vacant_from: now + listen,
             better: None,
             differs: false,
@@ -246,6 +253,7 @@ impl Node {
             .chain(self.deadline)
             .chain(self.probe_at())
             .chain(vacant)
+            .chain(self.contest)
             .chain(better)
             .min()
             .unwrap_or(idle)

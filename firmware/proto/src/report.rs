@@ -51,6 +51,12 @@ pub enum Report {
         /// For so long.
         gap_ms: u64,
     },
+    /// Both boxes hold the addresses. This one outranks the other and announces them again; said once in
+    /// `node::CONTEST_REPEAT` until the other has let go.
+    Contested {
+        /// The other one's term.
+        peer_term: u64,
+    },
     /// Another dead time is in force.
     DeadTime {
         /// Before, in milliseconds.
@@ -93,7 +99,7 @@ impl Report {
             Report::Peer { alive } => !alive,
             Report::Drift { differs, .. } => *differs,
             Report::DeadTime { from_ms, to_ms, .. } => to_ms > from_ms,
-            Report::Rejected { .. } | Report::Stalled { .. } => true,
+            Report::Rejected { .. } | Report::Stalled { .. } | Report::Contested { .. } => true,
         }
     }
 }
@@ -126,6 +132,10 @@ impl fmt::Display for Report {
                     "this box stood still for {gap_ms} ms, longer than the dead time"
                 )
             }
+            Report::Contested { peer_term } => write!(
+                f,
+                "the peer holds the virtual addresses, too (term {peer_term}); this box outranks it and announces them again"
+            ),
             Report::DeadTime {
                 from_ms,
                 to_ms,

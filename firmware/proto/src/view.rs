@@ -83,7 +83,9 @@ impl View {
             // Until the other one holds them, only who does not hold them either gives way.
             State::Taking if outranked && state == State::Taking => Some(Event::Outranked),
             State::Active | State::Offering(_) | State::Taking => None,
-            State::Asking if state == State::Active && peer.standing.ready => Some(Event::Asked),
+            State::Asking if state == State::Active && peer.standing.ready => {
+                (!loses_all(&self.own.standing, &peer.standing)).then_some(Event::Asked)
+            }
             _ if !can_take(&peer.standing) => unable,
             _ => None,
         }
@@ -94,7 +96,13 @@ impl View {
     pub fn preference(&self, fail_back: FailBack) -> Option<Preference> {
         let own = &self.own.standing;
         let peer = &self.peer.as_ref()?.standing;
-        if own.state != State::Active || peer.state != State::Standby || !peer.ready {
+        let may_be_offered = match peer.state {
+            State::Standby => true,
+            // The operator's word stands until there is need.
+            State::Held => own.fitness == 0,
+            _ => false,
+        };
+        if own.state != State::Active || !may_be_offered || !peer.ready {
             return None;
         }
         if peer.fitness > own.fitness {
@@ -115,8 +123,14 @@ pub fn can_take(standing: &Standing) -> bool {
         )
 }
 
+/// To hand over from the one to the other would leave the addresses without any carrier.
+#[must_use]
+pub fn loses_all(from: &Standing, to: &Standing) -> bool {
+    to.fitness == 0 && from.fitness > 0
+}
+
 /// When no box holds the addresses, the higher one takes them.
-fn claim(member: &Member) -> (bool, u8, u8, u8, Reverse<u8>) {
+fn claim(member: &Member) -> (bool, bool, u8, u8, u8, Reverse<u8>) {
     let standing = &member.standing;
     let operator = match standing.state {
         State::Asking => 2,
@@ -125,6 +139,7 @@ fn claim(member: &Member) -> (bool, u8, u8, u8, Reverse<u8>) {
     };
     (
         standing.ready,
+        standing.fitness > 0,
         operator,
         standing.fitness,
         standing.priority,

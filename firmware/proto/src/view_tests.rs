@@ -58,6 +58,10 @@ fn exactly_one_of_two_idle_boxes_takes_what_nobody_holds() {
             ..BASE
         },
         Standing { fitness: 1, ..BASE },
+        Standing {
+            fitness: 0,
+            ..with(State::Asking)
+        },
         Standing { term: 9, ..BASE },
     ];
     for own in standings {
@@ -190,6 +194,42 @@ fn an_active_box_hears_who_asks() {
         ..asking
     };
     assert_eq!(view(with(State::Active), Some(unready)).event(), None);
+}
+
+#[test]
+fn nobody_hands_the_addresses_to_where_nobody_could_reach_them() {
+    let stranded = Standing {
+        fitness: 0,
+        ..with(State::Asking)
+    };
+    let active = with(State::Active);
+    assert_eq!(view(active, Some(stranded)).event(), None);
+    let both = view(
+        Standing {
+            fitness: 0,
+            ..active
+        },
+        Some(stranded),
+    );
+    assert_eq!(both.event(), Some(Event::Asked));
+    // Where nobody holds them, the operator's word comes after that, too.
+    assert_eq!(
+        view(BASE, Some(stranded)).event(),
+        vacant(Vacancy::Preferred)
+    );
+    assert_eq!(view(stranded, Some(BASE)).event(), None);
+}
+
+#[test]
+fn a_held_box_is_offered_the_addresses_for_need_only() {
+    let held = Some(with(State::Held));
+    let active = |fitness| Standing {
+        fitness,
+        ..with(State::Active)
+    };
+    assert_eq!(view(active(1), held).preference(FailBack::Auto), None);
+    let stranded = view(active(0), held).preference(FailBack::Off);
+    assert_eq!(stranded, Some(Preference::Fitness));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Action, FAIL_BACK_SETTLE, Node, Refusal, patience};
 use crate::failover::{Command, Event, Preference, State, Step, step};
 use crate::report::{Report, Transition};
 use crate::term;
-use crate::view::{Member, View, can_take};
+use crate::view::{Member, View, can_take, loses_all};
 use core::time::Duration;
 
 /// Events that one call can lead to before it is certain that they go round in circles.
@@ -55,10 +55,8 @@ impl Node {
 
     /// Offers the addresses to a peer that has been the better one for long enough.
     fn prefer(&mut self) {
-        let mut preference = self.view().preference(self.settings.fail_back);
-        if self.chosen && preference == Some(Preference::Priority) {
-            preference = None;
-        }
+        let preference = self.view().preference(self.settings.fail_back);
+        let preference = preference.filter(|why| !self.is_chosen(*why));
         self.better = match (preference, self.better) {
             (Some(why), Some((before, since))) if why == before => Some((why, since)),
             (Some(why), _) => Some((why, self.now)),
@@ -70,6 +68,22 @@ impl Node {
             self.better = None;
             self.apply(Event::PeerBetter(why));
         }
+    }
+
+    /// The operator chose this box in spite of that. Carriers lost since then, or gained by the peer, are
+    /// another matter.
+    fn is_chosen(&self, why: Preference) -> bool {
+        self.chosen.is_some_and(|accepted| match why {
+            Preference::Priority => true,
+            Preference::Fitness => self.standing.fitness > 0 && self.carriers_behind() <= accepted,
+        })
+    }
+
+    /// Carriers that the peer has more than this box.
+    fn carriers_behind(&self) -> u8 {
+        let peer = self.peer.as_ref();
+        let fitness = peer.map_or(0, |peer| peer.standing.fitness);
+        fitness.saturating_sub(self.standing.fitness)
     }
 
     /// Long enough that a fault common to both boxes has shown itself on both.
@@ -119,6 +133,10 @@ impl Node {
                 let from = self.standing.state;
                 self.keep_in_mind(from, event);
                 self.enter(to);
+                if from.holds() && to == State::Active {
+                    // Who was to take the addresses may have announced them already.
+                    self.order.get_or_insert(Action::Announce);
+                }
                 self.since = self.now;
                 let term = self.standing.term;
                 self.note(Transition {
@@ -137,7 +155,7 @@ impl Node {
         match event {
             Event::Vacant(_) | Event::Offered => {
                 self.abandoned = false;
-                self.chosen = from == State::Asking;
+                self.chosen = (from == State::Asking).then(|| self.carriers_behind());
             }
             // Not again at once: somebody else may be able to.
             Event::Deadline if from == State::Taking => self.standing.ready = false,
@@ -185,14 +203,22 @@ impl Node {
             (Command::Standby, State::Active) => match &self.view().peer {
                 None => Some(Refusal::NoPeer),
                 Some(peer) if !can_take(&peer.standing) => Some(Refusal::PeerUnable),
+                Some(peer) if loses_all(&self.standing, &peer.standing) => {
+                    Some(Refusal::PeerNoCarrier)
+                }
                 Some(_) => None,
             },
             (Command::Standby, _) => None,
             (Command::Takeover, State::Listening) => Some(Refusal::Listening),
             (Command::Takeover, State::Active) => Some(Refusal::AlreadyActive),
             (Command::Takeover, State::Asking) => Some(Refusal::Busy),
+            (Command::Takeover, State::Standby | State::Held) if !self.standing.ready => {
+                Some(Refusal::NotReady)
+            }
             (Command::Takeover, State::Standby | State::Held) => {
-                (!self.standing.ready).then_some(Refusal::NotReady)
+                let peer = self.view().peer;
+                let strands = peer.is_some_and(|it| loses_all(&it.standing, &self.standing));
+                strands.then_some(Refusal::NoCarrier)
             }
         }
     }

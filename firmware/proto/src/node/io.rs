@@ -60,10 +60,14 @@ pub enum Refusal {
     AlreadyActive,
     /// It is not ready to take over.
     NotReady,
+    /// It has no carrier under its virtual addresses, and the peer has some.
+    NoCarrier,
     /// Nobody could take over.
     NoPeer,
     /// The peer can't take over.
     PeerUnable,
+    /// The peer has no carrier under its virtual addresses, and this box has some.
+    PeerNoCarrier,
     /// A change of roles is under way.
     Busy,
     /// It has resigned.
@@ -78,10 +82,16 @@ impl fmt::Display for Refusal {
             Refusal::NotReady => {
                 "this box is not ready: its dataplane has not applied the config; see `log`"
             }
+            Refusal::NoCarrier => {
+                "no interface under the virtual addresses has carrier here, and the peer has some: nobody could reach them; see to the cables"
+            }
             Refusal::NoPeer => {
                 "the peer is not heard on any link, so nobody could take over; see `status`"
             }
             Refusal::PeerUnable => "the peer is not ready to take over; see `status` there",
+            Refusal::PeerNoCarrier => {
+                "no interface under the virtual addresses has carrier on the peer, and this box has some: nobody could reach them; see to its cables"
+            }
             Refusal::Busy => "a change of roles is under way; see `status` and try again",
             Refusal::Resigned => "this box is going down",
         })

@@ -1,7 +1,7 @@
 //! What a node learns of its peer: from frames that prove themselves, and from silence. Nothing that a
 //! link did not prove ever reaches the node's picture of the pair.
 
-use super::{Event, LinkIndex, Node, Peer};
+use super::{CONTEST_REPEAT, Event, LinkIndex, Node, Peer, RELEASE_RETRY, State};
 use crate::link::{Link, Trust};
 use crate::report::Report;
 use crate::wire::{Beat, Rejection, Standing};
@@ -44,7 +44,7 @@ impl Node {
         let link = self.links.get_mut(usize::from(link.0));
         let link = link.ok_or(Rejection::WrongLink)?;
         match link.receive(self.now, beat, self.incarnation)? {
-            Trust::Greeting => return Ok(()),
+            Trust::Greeting | Trust::Late => return Ok(()),
             Trust::Proven if beat.asks => link.hurry(self.now),
             Trust::Proven => {}
         }
@@ -92,7 +92,7 @@ impl Node {
         }
         self.abandoned |= before.alive && before.standing.state.is_in_office();
         self.peer_may_answer = true;
-        self.chosen = false;
+        self.chosen = None;
         self.better = None;
         self.dead.forget();
         self.report(Report::PeerRestarted);
@@ -122,18 +122,49 @@ impl Node {
             self.report(Report::Peer { alive });
         }
         if !alive {
+            self.contest = None;
             self.peer_may_answer = true;
-            self.chosen = false;
+            self.chosen = None;
             return;
         }
         self.judge_config(&standing);
         if standing.state.holds() {
             self.abandoned = false;
         }
+        self.judge_contest(&standing);
+        if self.standing.state == State::Taking {
+            // Whoever lets go now may do so after the announcements that come with the taking.
+            return;
+        }
         let may_answer = standing.state.may_answer();
         if core::mem::replace(&mut self.peer_may_answer, may_answer) && !may_answer {
             self.apply(Event::PeerLetGo);
         }
+    }
+
+    /// Announces the addresses while the peer does not let go of them: at once where it says to hold them,
+    /// too, and after a while where it only can't get rid of them.
+    fn judge_contest(&mut self, peer: &Standing) {
+        let outranks = self.standing.term > peer.term;
+        if !self.standing.state.holds() || !peer.state.is_in_office() || !outranks {
+            self.contest = None;
+            return;
+        }
+        let is_rival = peer.state == State::Active;
+        let due = match self.contest {
+            None if is_rival => self.now,
+            None => self.now + RELEASE_RETRY,
+            Some(due) => due,
+        };
+        self.contest = Some(due);
+        if self.now < due {
+            return;
+        }
+        self.contest = Some(self.now + CONTEST_REPEAT);
+        self.report(Report::Contested {
+            peer_term: peer.term,
+        });
+        self.apply(Event::Contested);
     }
 
     fn judge_config(&mut self, standing: &Standing) {

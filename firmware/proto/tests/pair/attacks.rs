@@ -1,7 +1,8 @@
 //! What strangers, old captures, wrong keys and noisy lines put on the links: counted, shown, without
 //! effect.
 
-use crate::world::{CASTOR, NULL_MODEM, POLLUX, Random, UDP, World, ms};
+use crate::random::Random;
+use crate::world::{CASTOR, NULL_MODEM, POLLUX, UDP, World, ms};
 use proto::failover::State;
 use proto::report::Report;
 use proto::wire::{ClusterTag, Rejection};

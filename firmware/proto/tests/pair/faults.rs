@@ -4,6 +4,7 @@ use crate::world::{CASTOR, NULL_MODEM, POLLUX, UDP, World, ms};
 use proto::failover::{Preference, Reason, Role, State, Vacancy};
 use proto::node::{FailBack, Input, Timing};
 use proto::report::Report;
+use proto::wire::Rejection;
 
 #[test]
 fn a_lone_box_becomes_active_after_listening() {
@@ -181,6 +182,46 @@ fn a_cable_that_carries_one_way_only_is_down_at_both_ends() {
         );
     }
     world.expect([State::Active, State::Standby]);
+}
+
+#[test]
+fn a_cable_that_carries_one_way_only_is_told_where_frames_come_in() {
+    let mut world = World::settled(&[UDP, UDP]);
+    world.cables[0].cut[CASTOR] = true;
+    world.run(ms(5000));
+    let unheard = |it: &&Report| matches!(it, Report::Rejected { link: 0, rejection, .. } if *rejection == Rejection::Unproven);
+    let told = [CASTOR, POLLUX].map(|of| world.machines[of].reports.iter().filter(unheard).count());
+    assert!((1..=7).contains(&told[CASTOR]), "{told:?}");
+    assert_eq!(told[POLLUX], 0);
+}
+
+#[test]
+fn a_peer_that_returns_is_greeted_without_alarm() {
+    let mut world = World::settled(&[UDP, NULL_MODEM]);
+    for _ in 0..5 {
+        world.power_cut(POLLUX);
+        world.run(ms(1000));
+        world.start(POLLUX);
+        world.run(ms(3000));
+    }
+    for of in [CASTOR, POLLUX] {
+        let status = world.status(of);
+        assert!(status.links.iter().all(|it| it.up));
+        assert_eq!(of == CASTOR, status.links.iter().all(|it| it.greetings > 0));
+        let unproven = |(cause, _): &(Rejection, u64)| *cause == Rejection::Unproven;
+        assert!(
+            !status
+                .links
+                .iter()
+                .any(|it| it.rejected.iter().any(unproven))
+        );
+        let rejected = |it: &Report| matches!(it, Report::Rejected { .. });
+        assert!(
+            !world.machines[of].reports.iter().any(rejected),
+            "{}",
+            world.story()
+        );
+    }
 }
 
 #[test]

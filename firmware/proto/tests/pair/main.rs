@@ -9,7 +9,9 @@
 
 mod attacks;
 mod faults;
+mod handover;
 mod operator;
+mod random;
 mod schedules;
 mod timing;
 mod world;

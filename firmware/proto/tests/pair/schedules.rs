@@ -2,7 +2,8 @@
 //! hold in each. `SEED=n cargo test -p proto --test pair schedules` replays one life, `SEEDS=5000` (with
 //! `--release`) lives many more than the few of every run.
 
-use crate::world::{CASTOR, NULL_MODEM, POLLUX, Random, UDP, World, ms};
+use crate::random::Random;
+use crate::world::{CASTOR, NULL_MODEM, POLLUX, UDP, World, ms};
 use core::time::Duration;
 use proto::failover::Command;
 use proto::node::{FailBack, Input};

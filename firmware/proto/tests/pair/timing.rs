@@ -1,25 +1,12 @@
 //! The dead time: as configured while the pair is calm, wider while boxes or links are slow, and for each
 //! kind of line what it takes to tell a dead peer from a cut cable.
 
-use crate::world::{CASTOR, NULL_MODEM, POLLUX, Random, UDP, World, ms};
+use crate::random::Random;
+use crate::world::{CASTOR, NULL_MODEM, POLLUX, UDP, World, ms};
 use core::time::Duration;
 use proto::failover::State;
 use proto::node::{Medium, Timing};
 use proto::report::{DeadTimeCause, Report};
-
-/// Castor active, Pollux standby, everything settled.
-fn settled(timing: Timing, media: &[Medium]) -> World {
-    let mut world = World::new(1, media);
-    for machine in &mut world.machines {
-        machine.settings.timing = timing;
-    }
-    world.start(CASTOR);
-    world.start(POLLUX);
-    world.run(ms(3000));
-    world.expect([State::Active, State::Standby]);
-    world.forget();
-    world
-}
 
 fn serial(baud: u32) -> Medium {
     Medium::Serial { baud }
@@ -28,8 +15,9 @@ fn serial(baud: u32) -> Medium {
 /// The longest outage of many power cuts at any moment. In this world a beat that is on the line when the
 /// power goes still arrives.
 fn outage_max(timing: Timing, media: &[Medium]) -> Duration {
+    let settled = World::settled_with(timing, media);
     let cut = |seed: u64| {
-        let mut world = settled(timing, media);
+        let mut world = settled.clone();
         world.random.0 ^= seed;
         let moment = world.random.up_to_ms(500);
         world.run(moment);
@@ -87,7 +75,7 @@ fn a_slow_line_costs_what_it_takes_to_tell_a_cut_from_a_death() {
 fn a_line_of_any_speed_alone_keeps_the_peer_from_taking_over() {
     for timing in [Timing::DEFAULT, Timing::FAST] {
         for baud in [9_600, 19_200, 38_400, 115_200] {
-            let mut world = settled(timing, &[UDP, UDP, serial(baud)]);
+            let mut world = World::settled_with(timing, &[UDP, UDP, serial(baud)]);
             for seed in 0..20 {
                 world.random.0 ^= seed;
                 let moment = world.random.up_to_ms(300);
@@ -107,7 +95,7 @@ fn a_line_of_any_speed_alone_keeps_the_peer_from_taking_over() {
 
 #[test]
 fn a_quiet_link_is_a_warning_and_no_takeover() {
-    let mut world = settled(Timing::FAST, &[UDP, UDP]);
+    let mut world = World::settled_with(Timing::FAST, &[UDP, UDP]);
     world.cables[1].cut = [true; 2];
     world.run(ms(1000));
     for machine in &world.machines {
@@ -120,7 +108,7 @@ fn a_quiet_link_is_a_warning_and_no_takeover() {
 
 #[test]
 fn silence_is_probed_on_every_link_and_an_answer_ends_it() {
-    let mut world = settled(Timing::DEFAULT, &[UDP, UDP]);
+    let mut world = World::settled_with(Timing::DEFAULT, &[UDP, UDP]);
     let probes = |world: &World| world.status(POLLUX).links.iter().map(|it| it.probes).sum();
     let before: u64 = probes(&world);
     world.cut_all(true);
@@ -131,8 +119,9 @@ fn silence_is_probed_on_every_link_and_an_answer_ends_it() {
 
 #[test]
 fn an_answered_probe_ends_the_silence() {
+    let settled = World::settled_with(Timing::DEFAULT, &[UDP, UDP]);
     for seed in 0..50 {
-        let mut world = settled(Timing::DEFAULT, &[UDP, UDP]);
+        let mut world = settled.clone();
         let moment = Random(seed).up_to_ms(100);
         world.run(moment);
         for cable in &mut world.cables {
@@ -157,7 +146,7 @@ fn an_answered_probe_ends_the_silence() {
 #[test]
 fn a_calm_pair_asks_no_questions_and_keeps_its_dead_time() {
     for timing in [Timing::DEFAULT, Timing::FAST] {
-        let mut world = settled(timing, &[UDP, NULL_MODEM]);
+        let mut world = World::settled_with(timing, &[UDP, NULL_MODEM]);
         world.run(ms(30_000));
         for of in [CASTOR, POLLUX] {
             let status = world.status(of);
@@ -172,7 +161,7 @@ fn a_calm_pair_asks_no_questions_and_keeps_its_dead_time() {
 
 #[test]
 fn one_stall_widens_the_dead_time_on_both_boxes_until_it_has_been_calm() {
-    let mut world = settled(Timing::DEFAULT, &[UDP, UDP]);
+    let mut world = World::settled_with(Timing::DEFAULT, &[UDP, UDP]);
     world.stop(CASTOR, ms(150));
     world.run(ms(1000));
     assert_eq!(takeovers(&world), 0, "{}", world.story());
@@ -197,7 +186,7 @@ fn one_stall_widens_the_dead_time_on_both_boxes_until_it_has_been_calm() {
 
 #[test]
 fn one_late_link_alone_widens_nothing() {
-    let mut world = settled(Timing::DEFAULT, &[UDP, UDP]);
+    let mut world = World::settled_with(Timing::DEFAULT, &[UDP, UDP]);
     world.cables[0].jitter = ms(150);
     world.run(ms(20_000));
     let status = world.status(POLLUX);
@@ -216,7 +205,7 @@ fn boxes_that_stand_still_again_and_again_settle_and_stop_flapping() {
         .into_iter()
         .flat_map(|it| [(it, 1), (it, 2), (it, 3)])
     {
-        let mut world = settled(timing, &[UDP, NULL_MODEM]);
+        let mut world = World::settled_with(timing, &[UDP, NULL_MODEM]);
         let mut random = Random(seed);
         let mut minute = |world: &mut World| {
             for _ in 0..20 {
@@ -238,7 +227,7 @@ fn boxes_that_stand_still_again_and_again_settle_and_stop_flapping() {
 
 #[test]
 fn a_lone_box_that_stands_still_again_and_again_keeps_its_addresses() {
-    let mut world = settled(Timing::FAST, &[UDP]);
+    let mut world = World::settled_with(Timing::FAST, &[UDP]);
     world.power_cut(POLLUX);
     world.run(ms(500));
     world.stop(CASTOR, ms(400));
@@ -254,9 +243,10 @@ fn a_lone_box_that_stands_still_again_and_again_keeps_its_addresses() {
 /// Both boxes on one host that stands still.
 #[test]
 fn a_common_stall_within_the_dead_time_is_not_taken_for_a_death() {
+    let settled = World::settled_with(Timing::DEFAULT, &[UDP]);
     for stop_ms in [100, 140, 150] {
         for moment_ms in 0..50 {
-            let mut world = settled(Timing::DEFAULT, &[UDP]);
+            let mut world = settled.clone();
             world.run(ms(moment_ms));
             world.stop(CASTOR, ms(stop_ms));
             world.stop(POLLUX, ms(stop_ms));

@@ -2,6 +2,7 @@
 //! cuts, and a clock that jumps from event to event. It also keeps the books on the invariants: how
 //! long nobody held the addresses, and how long both did.
 
+use crate::random::Random;
 use core::time::Duration;
 use proto::failover::{Command, Reason, State};
 use proto::node::{
@@ -13,30 +14,8 @@ use proto::time::Instant;
 use proto::wire::ClusterTag;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Small, seeded, good enough for tests (SplitMix64, Steele and others 2014).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    /// Milliseconds below `end_ms`, to the microsecond.
-    pub(crate) fn up_to_ms(&mut self, end_ms: u64) -> Duration {
-        Duration::from_micros(self.below(end_ms * 1000 + 1))
-    }
-}
-
 /// A cable with both its directions; index is the sender.
+#[derive(Clone)]
 pub(crate) struct Cable {
     pub(crate) medium: Medium,
     pub(crate) cut: [bool; 2],
@@ -48,6 +27,7 @@ pub(crate) struct Cable {
 }
 
 /// One box: its node, and the kernel that its driver commands.
+#[derive(Clone)]
 pub(crate) struct Machine {
     pub(crate) settings: Settings,
     pub(crate) node: Option<Node>,
@@ -63,10 +43,13 @@ pub(crate) struct Machine {
     orders: VecDeque<(Instant, Action)>,
     /// The driver can't set addresses.
     pub(crate) broken: bool,
+    /// The driver can't remove addresses.
+    pub(crate) stuck: bool,
     pub(crate) became_ready: Option<Instant>,
     pub(crate) started: Instant,
 }
 
+#[derive(Clone)]
 enum Arrival {
     Frame {
         to: usize,
@@ -80,6 +63,7 @@ enum Arrival {
 }
 
 /// Both boxes, and what is between them.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) seed: u64,
@@ -138,6 +122,7 @@ impl World {
             buffered: VecDeque::new(),
             orders: VecDeque::new(),
             broken: false,
+            stuck: false,
             became_ready: None,
             started: Instant::default(),
         };
@@ -168,7 +153,15 @@ impl World {
 
     /// Castor active, Pollux standby, everything settled.
     pub(crate) fn settled(media: &[Medium]) -> Self {
+        Self::settled_with(Timing::DEFAULT, media)
+    }
+
+    /// The same with another timing.
+    pub(crate) fn settled_with(timing: Timing, media: &[Medium]) -> Self {
         let mut world = World::new(1, media);
+        for machine in &mut world.machines {
+            machine.settings.timing = timing;
+        }
         world.start(CASTOR);
         world.start(POLLUX);
         world.run(ms(3000));
@@ -400,6 +393,7 @@ impl World {
             };
             let answer = match order {
                 Action::TakeAddresses { .. } if machine.broken => continue,
+                Action::ReleaseAddresses { .. } if machine.stuck => continue,
                 Action::TakeAddresses { term } => {
                     machine.holds = true;
                     machine.announcements += 1;
