@@ -34,7 +34,6 @@ impl Supervisor {
             self.journal.say(Level::Warn, remark);
         }
         if let Some(selected) = choice.selected {
-            self.search.settle();
             self.settle(now, selected);
         }
     }
@@ -85,6 +84,7 @@ impl Supervisor {
 
     /// Takes a config, and gathers the workers that will serve it.
     pub(super) fn employ(&mut self, now: Instant, selected: Selected) -> Result<(), Failure> {
+        self.search.settle();
         let (place, generation) = (&selected.place, selected.image.generation);
         let config = &selected.image.config;
         let text = format!(
