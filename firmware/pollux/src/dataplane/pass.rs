@@ -246,7 +246,7 @@ impl Planner {
         if !self.said_no_ipvs && !services.is_empty() {
             let count = services.len();
             log::error!(
-                "this kernel has no IPVS: {count} services are not balanced; boot a kernel with CONFIG_IP_VS"
+                "this kernel has no IPVS: {count} services are not balanced; load its module ip_vs, or boot a kernel with CONFIG_IP_VS"
             );
             self.said_no_ipvs = true;
         }
