@@ -264,6 +264,14 @@ impl Link {
         self.next_beat = self.next_beat.min(earliest);
     }
 
+    /// The peer, which waits for `dead` at least, may have taken this link for silent: so long ago is the
+    /// last frame that was sent.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant, dead: Duration) -> bool {
+        self.sent_at
+            .is_some_and(|sent| now.since(sent) > dead.max(self.patience_min()))
+    }
+
     /// Sends a beat at once that asks for an answer at once.
     pub fn probe(&mut self, now: Instant) {
         self.asks = true;

@@ -69,33 +69,26 @@ impl Node {
         }
     }
 
-    /// The peer may have taken this box for dead: it was sent nothing for as long as it may wait. What
-    /// it waits for at least is what counts, and only a gap in this box's own turns makes it a stall.
+    /// The peer may have taken this box for dead: each link that it hears was sent nothing for as long as
+    /// it may wait on it, and not longer. Only a gap in this box's own turns makes that a stall.
     fn stood_still(&self, gap: Duration) -> bool {
-        let quiet = self.sent_at().map(|sent| self.now.since(sent));
-        let limit = self.stall_limit();
-        gap > limit / 2 && quiet.is_some_and(|quiet| quiet > limit)
-    }
-
-    /// The shortest silence by which the peer may judge this box. Without a peer nobody waits, and this
-    /// box goes by its own measure.
-    fn stall_limit(&self) -> Duration {
         let peer_ms = self.peer_dead_ms();
         let alive = self.peer.as_ref().is_some_and(|peer| peer.alive);
         let dead = if alive {
             self.dead.surely_in_force(peer_ms)
         } else {
+            // Nobody waits; this box goes by its own measure.
             self.dead.in_force(peer_ms)
         };
-        let lines = self.links.iter().map(Link::patience_min).min();
-        dead.max(lines.unwrap_or_default())
+        let any_up = self.links.iter().any(Link::is_up);
+        let mut heard = self.links.iter().filter(|link| link.is_up() == any_up);
+        let has_sent = self.sent_at().is_some();
+        has_sent && gap > dead / 2 && heard.all(|link| link.is_overdue(self.now, dead))
     }
 
-    /// When the peer was sent something last, on a link that it hears; on any where it hears none.
+    /// Last frame sent on any link.
     fn sent_at(&self) -> Option<Instant> {
-        let up = self.links.iter().filter(|link| link.is_up());
-        let newest = up.filter_map(Link::sent_at).max();
-        newest.or_else(|| self.links.iter().filter_map(Link::sent_at).max())
+        self.links.iter().filter_map(Link::sent_at).max()
     }
 
     fn stall(&mut self, gap: Duration) {
@@ -171,11 +164,20 @@ impl Node {
         for link in &mut self.links {
             link.follow_dead_time(dead, spare);
         }
-        let to_ms = millis(dead);
-        let from_ms = core::mem::replace(&mut self.dead_said_ms, to_ms);
-        if from_ms == to_ms {
+        self.say_dead_time(millis(dead), jitter, jitter_cause);
+    }
+
+    /// Says that another dead time is in force: when it is half as much again, as much less, or back to
+    /// the configured one.
+    fn say_dead_time(&mut self, to_ms: u64, jitter: Duration, jitter_cause: DeadTimeCause) {
+        let from_ms = self.dead_said_ms;
+        let is_news = to_ms * 2 >= from_ms * 3
+            || from_ms * 2 >= to_ms * 3
+            || to_ms == millis(self.settings.timing.dead);
+        if from_ms == to_ms || !is_news {
             return;
         }
+        self.dead_said_ms = to_ms;
         let own_ms = u64::from(self.dead.wish_ms());
         let cause = if to_ms < from_ms {
             DeadTimeCause::Calm

@@ -6,17 +6,18 @@ use crate::random::Random;
 use crate::world::{CASTOR, NULL_MODEM, POLLUX, UDP, World, ms};
 use core::time::Duration;
 use proto::failover::Command;
-use proto::node::{FailBack, Input};
+use proto::node::{FailBack, Input, Medium, Timing};
 
 /// What a link of the pair may be made of.
-const MEDIA: [&[proto::node::Medium]; 4] = [
+const MEDIA: [&[Medium]; 5] = [
     &[UDP, UDP],
     &[UDP, NULL_MODEM],
     &[NULL_MODEM, UDP, UDP],
     &[UDP, UDP, UDP],
+    &[UDP, Medium::Serial { baud: 115_200 }],
 ];
 /// Lives in every run of the tests.
-const LIVES: u64 = 100;
+const LIVES: u64 = 60;
 /// Faults in a life.
 const FAULTS: usize = 8;
 /// Time from fault to fault, in which the pair must have come to rest: a stop of 2 s and a fail-back fit in.
@@ -36,13 +37,18 @@ fn one_box_answers_whatever_happens() {
 
 fn live(seed: u64) {
     let mut random = Random(seed ^ 0xfeed);
-    let media = MEDIA[random.below(4) as usize];
+    let media = MEDIA[random.below(5) as usize];
     let mut world = World::new(seed, media);
     for cable in &mut world.cables {
         cable.loss_permille = random.below(60);
     }
     let fail_back = random.below(2) == 0;
+    // Fast lives are made of ten times as many beats.
+    let is_fast = random.below(8) == 0;
     for machine in &mut world.machines {
+        if is_fast {
+            machine.settings.timing = Timing::FAST;
+        }
         machine.settings.priority = 100 + random.below(2) as u8;
         if fail_back {
             machine.settings.fail_back = FailBack::Auto;
@@ -66,7 +72,7 @@ fn live(seed: u64) {
 /// One fault, such that one healthy box and one link are left.
 fn fault(world: &mut World, random: &mut Random) {
     let of = random.below(2) as usize;
-    match random.below(9) {
+    match random.below(10) {
         0 => world.power_cut(of),
         1 => {
             world.power_cut(of);
@@ -98,7 +104,12 @@ fn fault(world: &mut World, random: &mut Random) {
             world.run(ms(3000));
             world.power_cut(of);
         }
-        7 => world.input(of, Input::Fitness(random.below(3) as u8)),
+        7 => {
+            world.stop(of, random.up_to_ms(300));
+            world.run(random.up_to_ms(300));
+            world.stop(1 - of, random.up_to_ms(300));
+        }
+        8 => world.input(of, Input::Fitness(random.below(3) as u8)),
         _ => {
             let _ = world.command(of, Command::Takeover);
             world.run(random.up_to_ms(20));

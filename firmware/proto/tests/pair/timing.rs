@@ -240,6 +240,24 @@ fn a_lone_box_that_stands_still_again_and_again_keeps_its_addresses() {
     assert_eq!(takeovers(&world), 0, "{}", world.story());
 }
 
+#[test]
+fn a_box_steps_down_by_what_its_peer_waits_for_on_the_links_it_hears() {
+    for (media, stop_ms, steps_down) in [
+        ([UDP, UDP], 31, true),
+        ([UDP, UDP], 24, false),
+        ([UDP, NULL_MODEM], 110, false),
+        ([UDP, NULL_MODEM], 202, true),
+    ] {
+        let mut world = World::settled_with(Timing::FAST, &media);
+        world.stop(CASTOR, ms(stop_ms));
+        world.run(ms(1000));
+        let stalled = |it: &Report| matches!(it, Report::Stalled { .. });
+        let reports = &world.machines[CASTOR].reports;
+        assert_eq!(reports.iter().any(stalled), steps_down, "{}", world.story());
+        assert!(world.both_held_max <= ms(5), "{}", world.story());
+    }
+}
+
 /// Both boxes on one host that stands still.
 #[test]
 fn a_common_stall_within_the_dead_time_is_not_taken_for_a_death() {
