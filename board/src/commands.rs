@@ -1,6 +1,7 @@
 //! What the subcommands do.
 
 use crate::Media;
+use crate::cd;
 use crate::medium::{self, Contents, Kind};
 use crate::source::Source;
 use anyhow::{Context, Result, ensure};
@@ -75,12 +76,21 @@ fn find_image(path: &Path) -> Result<(String, Image)> {
     match image::decode(&head) {
         Ok(image) => Ok(("image".to_owned(), image)),
         Err(image::ImageError::Magic | image::ImageError::Empty) => {
-            let medium = medium::load(medium::ReadOnly(file))
-                .with_context(|| format!("{} is neither image nor medium", path.display()))?;
-            medium::choose(&medium.slots)
-                .with_context(|| format!("no config on {}", path.display()))
+            let slots = slots_of_volume(file)
+                .with_context(|| format!("{} is no image, no medium and no CD", path.display()))?;
+            medium::choose(&slots).with_context(|| format!("no config on {}", path.display()))
         }
         Err(error) => Err(error).with_context(|| format!("{} holds no config", path.display())),
+    }
+}
+
+/// The slots of a medium, or of a CD.
+fn slots_of_volume(file: File) -> Result<[Vec<u8>; 2]> {
+    match cd::slots(&file) {
+        Ok(slots) => Ok(slots),
+        Err(cd) => medium::load(medium::ReadOnly(file))
+            .map(|medium| medium.slots)
+            .with_context(|| format!("{cd:#}")),
     }
 }
 

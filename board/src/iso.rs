@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Iso) -> Result<()> {
     };
     let initramfs = match &options.initramfs {
         Some(initramfs) => initramfs.clone(),
-        None => pack_initramfs(&root, &work.0.join("initramfs"))?,
+        None => printed_path(Command::new(root.join("initramfs/build")))?,
     };
     let mut command = Command::new(root.join("board/iso/build"));
     command
@@ -55,17 +55,6 @@ fn source_tree() -> Result<PathBuf> {
         .into_iter()
         .find(|folder| folder.join("board/iso/build").is_file());
     found.context("board/iso/build is not found: run polluxctl iso inside the source tree")
-}
-
-fn pack_initramfs(root: &Path, out: &Path) -> Result<PathBuf> {
-    let init = printed_path(Command::new(root.join("board/init/build")))?;
-    let mut command = Command::new("cargo");
-    command
-        .current_dir(root)
-        .args(["run", "--quiet", "--package", "initramfs", "--", "--init"]);
-    command.arg(init).arg("--out").arg(out);
-    complete(command)?;
-    Ok(out.to_owned())
 }
 
 /// Puts the files of a medium into a folder.

@@ -1,6 +1,7 @@
 //! `polluxctl`: checks the config of a pair, and makes the media from which its boxes read it.
 //! Problems of a config file go to stderr as rustc would show them; the exit code is 1 for any failure.
 
+mod cd;
 mod commands;
 mod diagnostic;
 mod iso;
@@ -38,7 +39,7 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         generation: u64,
     },
-    /// Print the config that an image, a medium or a mounted medium holds, as TOML
+    /// Print the config that an image, a medium, a CD (each itself, its image or mounted) holds, as TOML
     Show {
         /// Image file, medium (file or device) or directory
         path: PathBuf,

@@ -211,10 +211,26 @@ fn the_password_is_not_on_the_medium() {
 }
 
 #[test]
+fn a_password_that_no_console_takes_is_refused() {
+    let folder = scratch("umlaut");
+    let example = std::fs::read_to_string(here("examples/pair.toml")).unwrap();
+    std::fs::write(
+        folder.join("pair.toml"),
+        example.replace("change me", "ge\u{e4}ndert"),
+    )
+    .unwrap();
+    let refused = fail(&folder, &["check", "pair.toml"]);
+    assert!(
+        refused.contains("can't be typed on a serial console"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_holds_no_config_is_said_to() {
     let folder = scratch("nothing");
     std::fs::write(folder.join("noise"), [0xa5; 70_000]).unwrap();
-    assert!(fail(&folder, &["show", "noise"]).contains("neither image nor medium"));
+    assert!(fail(&folder, &["show", "noise"]).contains("no image, no medium and no CD"));
     assert!(fail(&folder, &["show", "."]).contains("SLOT-A.PLX: the slot is empty"));
     assert!(fail(&folder, &["check", "absent.toml"]).contains("cannot read absent.toml"));
 }

@@ -142,11 +142,7 @@ pub(super) fn read_console<'a>(
     if config.console.password.is_some() {
         let message = "[console] has both `password` and `password-hash`".to_owned();
         reader.report(key.clone(), message, "keep one of them".to_owned());
-    } else if clear.is_empty() {
-        let fault = Fault::new(
-            "is no password",
-            "write one, or leave out the line: then the console asks for none",
-        );
+    } else if let Some(fault) = unusable(&clear) {
         reader.refuse("console.password".to_owned(), value.span(), &fault);
     }
     let derived = derive(&clear, salt(&config.cluster), ITERATIONS);
@@ -156,6 +152,18 @@ pub(super) fn read_console<'a>(
     );
     config.console.password = Some(derived);
     Some((key.start..value.span().end, line))
+}
+
+/// Why nobody could type it: the console takes what a serial terminal sends for a key, and no more.
+fn unusable(password: &str) -> Option<Fault> {
+    let is_typed = |character: char| character == ' ' || character.is_ascii_graphic();
+    if password.is_empty() {
+        let advice = "write one, or leave out the line: then the console asks for none";
+        return Some(Fault::new("is no password", advice));
+    }
+    let advice = "write letters, digits, signs and spaces of ASCII only";
+    (!password.chars().all(is_typed))
+        .then(|| Fault::new("can't be typed on a serial console", advice))
 }
 
 /// The salt follows from the cluster's secret key, so that the same file always gives the same image: the

@@ -38,59 +38,61 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, root: &mut Table<'a>, config: &m
     }
 }
 
+const PERSISTENCE: Field = Field {
+    key: "persistence-s",
+    name: "persistence_s",
+};
+const ON_FAILURE: Field = Field {
+    key: "on-failure",
+    name: "on_failure",
+};
+
 fn service<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Service {
     let with_port = text(|text| endpoint(text, None));
-    let address = reader.required(
-        table,
-        same("address"),
-        "address = \"198.51.100.10:80\"",
-        with_port,
-    );
+    let example = "address = \"198.51.100.10:80\"";
+    let address = reader.required(table, same("address"), example, with_port);
     let port = address.map(|address| address.port);
-    let protocol = reader
-        .optional(table, same("protocol"), word(Protocol::ALL, Protocol::name))
-        .unwrap_or(Protocol::Tcp);
-    let scheduler = reader.optional(
-        table,
-        same("scheduler"),
-        word(Scheduler::ALL, Scheduler::name),
-    );
-    let forwarding = reader.optional(
-        table,
-        same("forwarding"),
-        word(Forwarding::ALL, Forwarding::name),
-    );
-    let persistence = Field {
-        key: "persistence-s",
-        name: "persistence_s",
-    };
-    let persistence_s = reader.optional(table, persistence, number(u32::MAX));
-    let on_failure = Field {
-        key: "on-failure",
-        name: "on_failure",
-    };
-    let on_failure = reader.optional(table, on_failure, word(OnFailure::ALL, OnFailure::name));
-    let check = table
-        .take("check")
-        .and_then(|value| check(reader, table.path("check"), value));
     let fallback = reader.optional(table, same("fallback"), text(|text| endpoint(text, port)));
     let servers = servers(reader, table, port);
     let Endpoint { address, port } = address.unwrap_or(NO_ENDPOINT);
     Service {
         address,
         port,
+        fallback,
+        servers,
+        ..behaviour(reader, table)
+    }
+}
+
+/// All but the addresses, which stay empty.
+fn behaviour<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Service {
+    let protocol = word(Protocol::ALL, Protocol::name);
+    let protocol = reader.optional(table, same("protocol"), protocol);
+    let protocol = protocol.unwrap_or(Protocol::Tcp);
+    let scheduler = word(Scheduler::ALL, Scheduler::name);
+    let scheduler = reader.optional(table, same("scheduler"), scheduler);
+    let forwarding = word(Forwarding::ALL, Forwarding::name);
+    let forwarding = reader.optional(table, same("forwarding"), forwarding);
+    let on_failure = word(OnFailure::ALL, OnFailure::name);
+    let on_failure = reader.optional(table, ON_FAILURE, on_failure);
+    let check_default = match protocol {
+        Protocol::Tcp => CHECK_DEFAULT,
+        Protocol::Udp => Check::NONE,
+    };
+    let check = table
+        .take("check")
+        .and_then(|value| check(reader, table.path("check"), value));
+    Service {
+        address: NO_ENDPOINT.address,
+        port: NO_ENDPOINT.port,
         protocol,
         scheduler: scheduler.unwrap_or(Scheduler::Wlc),
         forwarding: forwarding.unwrap_or(Forwarding::Nat),
-        persistence_s,
+        persistence_s: reader.optional(table, PERSISTENCE, number(u32::MAX)),
         on_failure: on_failure.unwrap_or(OnFailure::Quiesce),
-        check: check.unwrap_or(if protocol == Protocol::Tcp {
-            CHECK_DEFAULT
-        } else {
-            Check::NONE
-        }),
-        fallback,
-        servers,
+        check: check.unwrap_or(check_default),
+        fallback: None,
+        servers: Vec::new(),
     }
 }
 

@@ -33,12 +33,10 @@ impl Family {
     /// # Errors
     /// A service without a scheduler that we know.
     pub fn add_service(self, service: &Service) -> Result<Request, EncodeError> {
-        let attributes = [service::full(service)?];
-        self.request(
+        self.change(
             "adding a virtual service",
             Command::NewService,
-            NlmF::empty(),
-            attributes,
+            [service::full(service)?],
         )
     }
 
@@ -47,12 +45,10 @@ impl Family {
     /// # Errors
     /// A service without a scheduler that we know.
     pub fn edit_service(self, service: &Service) -> Result<Request, EncodeError> {
-        let attributes = [service::full(service)?];
-        self.request(
+        self.change(
             "changing a virtual service",
             Command::SetService,
-            NlmF::empty(),
-            attributes,
+            [service::full(service)?],
         )
     }
 
@@ -62,10 +58,9 @@ impl Family {
     /// None in practice.
     pub fn delete_service(self, key: &ServiceKey) -> Result<Request, EncodeError> {
         let attributes = [service::key(key)?];
-        self.request(
+        self.change(
             "deleting a virtual service",
             Command::DelService,
-            NlmF::empty(),
             attributes,
         )
     }
@@ -80,12 +75,7 @@ impl Family {
         destination: &Destination,
     ) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?, destination::full(destination)?];
-        self.request(
-            "adding a real server",
-            Command::NewDest,
-            NlmF::empty(),
-            attributes,
-        )
+        self.change("adding a real server", Command::NewDest, attributes)
     }
 
     /// IPVS_CMD_SET_DEST: weight and forwarding method; its connections stay.
@@ -98,12 +88,7 @@ impl Family {
         destination: &Destination,
     ) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?, destination::full(destination)?];
-        self.request(
-            "changing a real server",
-            Command::SetDest,
-            NlmF::empty(),
-            attributes,
-        )
+        self.change("changing a real server", Command::SetDest, attributes)
     }
 
     /// IPVS_CMD_DEL_DEST; the kernel says ENOENT for one that is not there.
@@ -116,12 +101,7 @@ impl Family {
         endpoint: &Endpoint,
     ) -> Result<Request, EncodeError> {
         let attributes = [service::key(of)?, destination::key(endpoint)?];
-        self.request(
-            "deleting a real server",
-            Command::DelDest,
-            NlmF::empty(),
-            attributes,
-        )
+        self.change("deleting a real server", Command::DelDest, attributes)
     }
 
     /// Asks for all services; answers are for `decode_service`.
@@ -157,12 +137,7 @@ impl Family {
     /// # Errors
     /// None in practice.
     pub fn flush(self) -> Result<Request, EncodeError> {
-        self.request(
-            "deleting all virtual services",
-            Command::Flush,
-            NlmF::empty(),
-            [],
-        )
+        self.change("deleting all virtual services", Command::Flush, [])
     }
 
     /// The service of a message, its destinations left empty; `None` for any other message, for
@@ -189,6 +164,16 @@ impl Family {
             Some(body) => destination::decode(&body).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// A request that is no dump.
+    fn change<const N: usize>(
+        self,
+        attempt: &'static str,
+        command: Command,
+        attributes: [Attribute; N],
+    ) -> Result<Request, EncodeError> {
+        self.request(attempt, command, NlmF::empty(), attributes)
     }
 
     fn request<const N: usize>(

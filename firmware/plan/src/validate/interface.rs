@@ -31,9 +31,14 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         }
         let attachments = interface.on.iter().flatten();
         if let Some(mtu_bytes) = interface.mtu_bytes {
-            let has_ipv6 = attachments
+            let own = attachments
                 .clone()
-                .any(|attachment| attachment.addresses.iter().any(|own| own.address.is_ipv6()));
+                .flat_map(|attachment| &attachment.addresses);
+            let virtual_addresses = config.virtual_addresses.iter();
+            let moving = virtual_addresses
+                .filter(|address| usize::from(address.interface) == position)
+                .map(|address| &address.prefix);
+            let has_ipv6 = own.chain(moving).any(|prefix| prefix.address.is_ipv6());
             let min = if has_ipv6 { 1280 } else { 576 };
             problems.within(path("mtu_bytes"), mtu_bytes.into(), (min, 9216), " bytes");
         }

@@ -200,6 +200,12 @@ fn virtual_address(
             fault,
             "write an interface that both boxes have",
         );
+    } else if brings_its_own_network(config, address) {
+        if let Some(other) = overlapping(config, address) {
+            let fault = format!("is in the network of interface {other}");
+            let advice = "put it there, or write an address of another network";
+            problems.add(path("prefix"), &address.prefix, &fault, advice);
+        }
     } else if let Some(node) = node_without(config, address.prefix.address, Some(interface)) {
         let fault = format!(
             "is in no network of {node} on interface {}",
@@ -212,6 +218,25 @@ fn virtual_address(
             "write an address of that network, or add one of its addresses to the box",
         );
     }
+}
+
+/// Neither box has an address of this family on its interface: the network is there with the virtual address,
+/// on the active box.
+fn brings_its_own_network(config: &Config, address: VirtualAddress) -> bool {
+    let is_alike = |(position, own): (usize, Prefix)| {
+        position == usize::from(address.interface)
+            && own.address.is_ipv4() == address.prefix.address.is_ipv4()
+    };
+    (0..config.nodes.len()).all(|node| !own_addresses(config, node).any(is_alike))
+}
+
+/// Another interface in whose network a virtual address is.
+fn overlapping(config: &Config, address: VirtualAddress) -> Option<InterfaceName<'_>> {
+    let overlaps =
+        |own: Prefix| own.contains(address.prefix.address) || address.prefix.contains(own.address);
+    let mut own = (0..config.nodes.len()).flat_map(|node| own_addresses(config, node));
+    let (other, _) = own.find(|&(_, own)| overlaps(own))?;
+    Some(InterfaceName(config, other))
 }
 
 /// Whether both boxes are attached to an interface.
