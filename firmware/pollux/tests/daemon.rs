@@ -188,6 +188,8 @@ fn what_is_not_ours_stays() {
 }
 
 fn who_must_be_refused_is_refused() {
+    let control = format!("{}/control", run_dir("castor"));
+    assert_eq!(fs::metadata(control).unwrap().mode() & 0o777, 0o600);
     let (good, status) = order("castor", "status");
     assert!(
         good && status.starts_with("castor: active, ready"),

@@ -25,6 +25,9 @@ const CLIENTS_MAX: usize = 16;
 /// Consoles run as nobody. Whoever is on the box may speak; the password says who may do more.
 const CONTROL_MODE: u32 = 0o666;
 
+/// On somebody else's machine there are others, and often no password.
+const GUEST_CONTROL_MODE: u32 = 0o600;
+
 /// Nothing here is due less often.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -48,7 +51,11 @@ struct Control {
 pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let cluster = context.wire(Wire::ClusterControl)?;
     let dataplane = context.wire(Wire::DataplaneControl)?;
-    let listener = Listener::bind(&context.place.control(), CONTROL_MODE)
+    let mode = match context.place.is_guest {
+        true => GUEST_CONTROL_MODE,
+        false => CONTROL_MODE,
+    };
+    let listener = Listener::bind(&context.place.control(), mode)
         .map_err(|error| WorkerError::failed("serving clients", error))?;
     // What is left to do here needs no privilege.
     sys::sandbox::keep(&[]).map_err(|error| WorkerError::failed("giving up privileges", error))?;
