@@ -12,6 +12,7 @@ mod world;
 use crate::report::{Report, Row};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
+use std::time::Duration;
 use subjects::Subject;
 
 /// What `tests/bench takeover` was told and has built.
@@ -64,7 +65,7 @@ pub(crate) fn measure(options: &Options) -> Result<Report> {
     for run in 1..=options.runs {
         for (subject, values) in subjects.iter().zip(&mut values) {
             let title = subject.title();
-            let Some(times) = said(subject, trial::faults(subject)) else {
+            let Some(times) = said(subject, trial::faults(subject, phase(run))) else {
                 continue;
             };
             let (cut, handover) = (times.power_cut_ms, times.handover_ms);
@@ -91,6 +92,13 @@ pub(crate) fn measure(options: &Options) -> Result<Report> {
     std::fs::write(&picture, plot::to_svg(report.rows()))
         .with_context(|| format!("writing {}", picture.display()))?;
     Ok(report)
+}
+
+/// When in its second a fault comes: subjects work by the second and its parts, and no run may meet them at the same point.
+/// The golden ratio spreads a few runs as evenly as many.
+fn phase(run: usize) -> Duration {
+    let turns = f64::from(u16::try_from(run).unwrap_or(u16::MAX)) * 0.618_034;
+    Duration::from_secs_f64(turns.fract())
 }
 
 /// A trial that comes to nothing is said and not counted: the others go on.

@@ -188,7 +188,8 @@ fn heartbeat(
     })
 }
 
-/// Adverts every second, its shortest; it lets go of the address when it is ended.
+/// Adverts every second, its shortest; it lets go of the address when it is ended. (SIGUSR2 only demotes it: three seconds
+/// later the preferred side takes the address back.)
 fn ucarp(options: &Options) -> Result<Subject> {
     let profile = "1 s";
     let folder = folder(options, "ucarp", profile)?;

@@ -38,11 +38,11 @@ struct Pair<'a> {
     world: World,
 }
 
-/// Hands over, then cuts the power of whoever is active.
-pub(crate) fn faults(subject: &Subject) -> Result<Times> {
+/// Hands over, then cuts the power of whoever is active; each `phase` after the pair has settled.
+pub(crate) fn faults(subject: &Subject, phase: Duration) -> Result<Times> {
     let mut pair = Pair::start(subject)?;
-    let handover_ms = pair.handover().context("handing over")?;
-    let power_cut_ms = pair.power_cut().context("cutting the power")?;
+    let handover_ms = pair.handover(phase).context("handing over")?;
+    let power_cut_ms = pair.power_cut(phase).context("cutting the power")?;
     Ok(Times {
         handover_ms,
         power_cut_ms,
@@ -93,8 +93,9 @@ impl<'a> Pair<'a> {
         anyhow::bail!("the pair does not settle within {START_LIMIT:?}")
     }
 
-    fn handover(&mut self) -> Result<f64> {
+    fn handover(&mut self, phase: Duration) -> Result<f64> {
         let owner = self.settle()?;
+        thread::sleep(phase);
         let from = Instant::now();
         let node = self.nodes.get_mut(owner).context("there are two nodes")?;
         node.order(&self.subject.handover)?;
@@ -107,8 +108,9 @@ impl<'a> Pair<'a> {
         Ok(gap_ms)
     }
 
-    fn power_cut(&mut self) -> Result<f64> {
+    fn power_cut(&mut self, phase: Duration) -> Result<f64> {
         let owner = self.settle()?;
+        thread::sleep(phase);
         let from = Instant::now();
         self.world.cut(owner)?;
         let node = self.nodes.get_mut(owner).context("there are two nodes")?;
