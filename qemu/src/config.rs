@@ -1,7 +1,7 @@
 //! The config of the pair under test, as an operator would write it. What a scenario changes is a field here;
 //! all else is the same in every run.
 
-use crate::net::{NETWORKS, NODES, VIRTUAL_V4, VIRTUAL_V6, mac};
+use crate::net::{NETWORKS, NODES, VIRTUAL, VIRTUAL_V4, VIRTUAL_V6, mac};
 use crate::servers::{PORT_DIRECT, PORT_NAT, PORT_TUNNEL};
 
 /// The key of the pair. It guards nothing but these tests.
@@ -22,6 +22,8 @@ pub struct PairConfig {
     pub has_all_services: bool,
     /// Value of `on-failure`.
     pub on_failure: &'static str,
+    /// Bits per second of the serial heartbeat link.
+    pub baud: u32,
 }
 
 impl Default for PairConfig {
@@ -33,6 +35,7 @@ impl Default for PairConfig {
             priorities: [100, 100],
             has_all_services: false,
             on_failure: "quiesce",
+            baud: 115_200,
         }
     }
 }
@@ -44,19 +47,7 @@ const ADDRESSES: [&[&str]; 3] = [
     &["172.16.0.{n}/24"],
 ];
 
-/// Virtual addresses and the network each is on.
-const VIRTUAL: [(&str, u8, &str); 4] = [
-    (VIRTUAL_V4, 24, "wan"),
-    (VIRTUAL_V6, 64, "wan"),
-    ("10.0.0.1", 24, "lan"),
-    ("fd00:a::1", 64, "lan"),
-];
-
 const LINKS: &str = r#"
-[[link]]
-serial = "ttyS1"
-baud = 115200
-
 [[link]]
 udp = "unicast"
 interface = "sync"
@@ -89,15 +80,18 @@ impl PairConfig {
                 index + 1
             );
         }
-        for (index, (network, addresses)) in NETWORKS.iter().zip(ADDRESSES).enumerate() {
-            text += &interface(index, network, addresses);
+        for (network, addresses) in NETWORKS.iter().zip(ADDRESSES) {
+            text += &interface(network, addresses);
         }
         for (address, length, interface) in VIRTUAL {
             text += &format!(
                 "\n[[virtual-address]]\naddress = \"{address}/{length}\"\ninterface = \"{interface}\"\n"
             );
         }
-        text += LINKS;
+        text += &format!(
+            "\n[[link]]\nserial = \"ttyS1\"\nbaud = {}\n{LINKS}",
+            self.baud
+        );
         self.services(&mut text);
         text
     }
@@ -136,7 +130,7 @@ impl PairConfig {
     }
 }
 
-fn interface(index: usize, network: &str, addresses: &[&str]) -> String {
+fn interface(network: &str, addresses: &[&str]) -> String {
     let mut text = format!("\n[[interface]]\nname = \"{network}\"\n");
     for (node, name) in NODES.iter().enumerate() {
         let own = addresses.iter().map(|address| {
@@ -144,7 +138,7 @@ fn interface(index: usize, network: &str, addresses: &[&str]) -> String {
             format!("\"{address}\"")
         });
         let own: Vec<_> = own.collect();
-        let mac = mac(node, index);
+        let mac = mac(node, network);
         text += &format!(
             "on.{name} = {{ mac = \"{mac}\", addresses = [{}] }}\n",
             own.join(", ")

@@ -15,11 +15,12 @@ use std::time::Duration;
 const SHELL_TIMEOUT: Duration = Duration::from_secs(20);
 const BUSYBOX: &str = "/bin/busybox";
 /// What the shell offers of busybox.
-const APPLETS: [&str; 10] = [
-    "sh", "cat", "echo", "grep", "kill", "ls", "ps", "sed", "sort", "stty",
+const APPLETS: [&str; 12] = [
+    "sh", "cat", "echo", "fold", "grep", "kill", "ls", "ps", "sed", "sort", "stty", "usleep",
 ];
-/// Programs of Debian that judge; called by their paths, for this shell has an `ip` of its own.
-const JUDGES: [&str; 2] = ["/usr/sbin/ipvsadm", "/usr/bin/ip"];
+/// Programs of Debian that judge, and one that wedges; called by their paths, for this shell has an `ip` of its
+/// own.
+const JUDGES: [&str; 3] = ["/usr/sbin/ipvsadm", "/usr/bin/ip", "/usr/bin/chrt"];
 
 /// The door has its own devtmpfs, so that PID 1 finds everything as on the ISO: nothing
 /// mounted. A background job wants /dev/null before that.

@@ -25,12 +25,14 @@ mod timeline;
 mod tools;
 mod tunnel;
 mod vm;
+mod watch;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pair::World;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 use timeline::Timeline;
 use tools::{Tools, fresh_folder};
 
@@ -57,6 +59,9 @@ enum What {
     Test {
         /// Which ones; all if none is named.
         names: Vec<String>,
+        /// How long scenarios go on that have no end of their own, in seconds.
+        #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+        endurance: u64,
         /// Only say which there are.
         #[arg(long)]
         list: bool,
@@ -97,7 +102,9 @@ fn run(Cli { target, command }: Cli) -> Result<()> {
     match command {
         What::Demo { stay } => run_demo(&target, &socket, stay),
         What::Test { list: true, .. } => scenarios::list(),
-        What::Test { names, .. } => run_tests(&target, &names),
+        What::Test {
+            names, endurance, ..
+        } => run_tests(&target, &names, Duration::from_secs(endurance)),
         What::Console { node } => remote::console(&socket, &node),
         What::Link { action, cable } => remote::command(&socket, &["link", &action, &cable]),
         What::Power { action, node } => remote::command(&socket, &["power", &action, &node]),
@@ -119,7 +126,7 @@ fn run_demo(target: &Path, socket: &Path, stay: bool) -> Result<()> {
     Ok(())
 }
 
-fn run_tests(target: &Path, names: &[String]) -> Result<()> {
+fn run_tests(target: &Path, names: &[String], endurance: Duration) -> Result<()> {
     let tools = Tools::from_environment()?;
     let chosen = scenarios::choose(names)?;
     ns::enter()?;
@@ -127,7 +134,7 @@ fn run_tests(target: &Path, names: &[String]) -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let timeline = Timeline::new(&folder.join("timeline.txt"), false)?;
     let world = World::build(tools, &timeline)?;
-    scenarios::run(world, &chosen, &folder)
+    scenarios::run(world, &chosen, &folder, endurance)
 }
 
 /// What is tested, for the report; a tree without git is tested all the same.

@@ -1,18 +1,21 @@
 //! The null-modem cable between the boxes' second serial ports. The testbed sits in the middle, so that it
-//! can pull the cable, listen, and say things that neither box said. Bytes are passed on as they come: QEMU's
-//! UART keeps the baud rate.
+//! can pull the cable or one wire of it, listen, say things that neither box said, and be a slow and noisy line.
+//! As it is made, bytes are passed on as they come: QEMU's UART sends at any speed.
 
 use crate::timeline::lock;
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Bytes of line noise kept for replays; older ones go first.
 const HEARD_BYTES_MAX: usize = 64 * 1024;
+/// Start bit, eight bits, stop bit.
+const BITS_PER_BYTE: f64 = 10.0;
 
 /// One end of the cable.
 #[derive(Debug, Default)]
@@ -20,13 +23,25 @@ struct End {
     to_box: Mutex<Option<UnixStream>>,
     /// What the box said last.
     heard: Mutex<Vec<u8>>,
+    /// Its transmit wire is cut.
+    is_mute: AtomicBool,
+}
+
+/// A line as it is in a long cable beside a motor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quality {
+    /// What the line carries in bits per second; a byte has ten. 0: any speed.
+    pub baud: u32,
+    /// One byte in this many gets a bit turned over. 0: none.
+    pub noise_every_bytes: u32,
 }
 
 /// The cable; clones share it.
 #[derive(Debug, Clone)]
 pub struct NullModem {
     ends: [Arc<End>; 2],
-    is_cut: Arc<AtomicBool>,
+    baud: Arc<AtomicU32>,
+    noise_every_bytes: Arc<AtomicU32>,
 }
 
 impl NullModem {
@@ -34,7 +49,8 @@ impl NullModem {
     pub fn listen(sockets: [&Path; 2]) -> Result<Self> {
         let cable = NullModem {
             ends: Default::default(),
-            is_cut: Arc::default(),
+            baud: Arc::default(),
+            noise_every_bytes: Arc::default(),
         };
         for (side, socket) in sockets.into_iter().enumerate() {
             let listener = UnixListener::bind(socket)
@@ -57,11 +73,14 @@ impl NullModem {
             return;
         };
         *lock(&here.to_box) = stream.try_clone().ok();
+        let mut line = Line::new(side);
         let mut bytes = [0; 1024];
         while let Ok(count @ 1..) = stream.read(&mut bytes) {
-            let bytes = bytes.get(..count).unwrap_or_default();
+            let bytes = bytes.get_mut(..count).unwrap_or_default();
             remember(&mut lock(&here.heard), bytes);
-            if !self.is_cut.load(Ordering::Relaxed)
+            line.spoil(bytes, self.noise_every_bytes.load(Ordering::Relaxed));
+            line.pace(bytes.len(), self.baud.load(Ordering::Relaxed));
+            if !here.is_mute.load(Ordering::Relaxed)
                 && let Some(mut far) = lock(&there.to_box).as_ref()
             {
                 // A far end whose power is off hears nothing, as with a real cable.
@@ -73,12 +92,28 @@ impl NullModem {
 
     /// Pulls the cable.
     pub fn cut(&self) {
-        self.is_cut.store(true, Ordering::Relaxed);
+        [0, 1].into_iter().for_each(|side| self.cut_from(side));
     }
 
-    /// Puts it back.
+    /// Cuts the wire on which the box at `side` speaks; it still hears.
+    pub fn cut_from(&self, side: usize) {
+        if let Some(end) = self.ends.get(side) {
+            end.is_mute.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts the cable back.
     pub fn mend(&self) {
-        self.is_cut.store(false, Ordering::Relaxed);
+        for end in &self.ends {
+            end.is_mute.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes it a line of that quality, both ways.
+    pub fn set_quality(&self, quality: Quality) {
+        self.baud.store(quality.baud, Ordering::Relaxed);
+        let noise = quality.noise_every_bytes;
+        self.noise_every_bytes.store(noise, Ordering::Relaxed);
     }
 
     /// Says `bytes` to the box at `side`, as if they came down the line.
@@ -99,8 +134,76 @@ impl NullModem {
     }
 }
 
+/// The line's own doings in one direction, while it is not perfect.
+#[derive(Debug)]
+struct Line {
+    /// When the last byte has left it.
+    free_at: Instant,
+    /// xorshift64; the same errors in each run for the same bytes.
+    random: u64,
+}
+
+impl Line {
+    fn new(side: usize) -> Self {
+        Line {
+            free_at: Instant::now(),
+            random: 0x9e37_79b9_7f4a_7c15 ^ (side as u64 + 1),
+        }
+    }
+
+    fn spoil(&mut self, bytes: &mut [u8], every_bytes: u32) {
+        for byte in bytes {
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            let is_hit = self.random.checked_rem(every_bytes.into()) == Some(0);
+            if is_hit {
+                *byte ^= 1 << (self.random >> 40 & 7);
+            }
+        }
+    }
+
+    /// Waits as long as `count` bytes take.
+    fn pace(&mut self, count: usize, baud: u32) {
+        if baud == 0 {
+            return;
+        }
+        #[allow(clippy::cast_precision_loss)] // counts of a kilobyte
+        let seconds = count as f64 * BITS_PER_BYTE / f64::from(baud);
+        let now = Instant::now();
+        self.free_at = self.free_at.max(now) + Duration::from_secs_f64(seconds);
+        thread::sleep(self.free_at - now);
+    }
+}
+
 fn remember(heard: &mut Vec<u8>, bytes: &[u8]) {
     heard.extend_from_slice(bytes);
     let excess = heard.len().saturating_sub(HEARD_BYTES_MAX);
     heard.drain(..excess);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_turns_over_one_bit_of_about_so_many_bytes() {
+        let mut bytes = vec![0x55; 20_000];
+        Line::new(0).spoil(&mut bytes, 100);
+        let hit: Vec<_> = bytes.iter().filter(|byte| **byte != 0x55).collect();
+        assert!((150..250).contains(&hit.len()), "{}", hit.len());
+        assert!(hit.iter().all(|byte| (**byte ^ 0x55).count_ones() == 1));
+        let mut clean = vec![0x55; 1000];
+        Line::new(0).spoil(&mut clean, 0);
+        assert!(clean.iter().all(|byte| *byte == 0x55));
+    }
+
+    #[test]
+    fn a_line_takes_its_time() {
+        let began = Instant::now();
+        let mut line = Line::new(1);
+        line.pace(48, 9600);
+        line.pace(48, 9600);
+        assert!(began.elapsed() >= Duration::from_millis(99));
+    }
 }

@@ -29,6 +29,14 @@ pub const INTRUDER: &str = "intruder";
 /// Port of the UDP echo service on the virtual address.
 pub const ECHO_PORT: u16 = 7;
 
+/// Virtual addresses, their prefix length and the network each is on.
+pub const VIRTUAL: [(&str, u8, &str); 4] = [
+    (VIRTUAL_V4, 24, "wan"),
+    (VIRTUAL_V6, 64, "wan"),
+    ("10.0.0.1", 24, "lan"),
+    ("fd00:a::1", 64, "lan"),
+];
+
 /// A namespace with a leg on the LAN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Host {
@@ -101,8 +109,18 @@ pub fn tap(node: &str, network: &str) -> String {
 }
 
 /// Hardware address of a box on a network; always the same, so configs may name it.
-pub fn mac(node: usize, network: usize) -> String {
-    format!("52:54:00:00:{:02x}:{:02x}", node + 1, network + 1)
+pub fn mac(node: usize, network: &str) -> String {
+    mac_bytes(node, network)
+        .map(|byte| format!("{byte:02x}"))
+        .join(":")
+}
+
+/// The same as bytes.
+pub fn mac_bytes(node: usize, network: &str) -> [u8; 6] {
+    let index = NETWORKS.iter().position(|name| *name == network);
+    let byte = |number: usize| u8::try_from(number + 1).unwrap_or(u8::MAX);
+    let index = byte(index.unwrap_or(usize::MAX - 1));
+    [0x52, 0x54, 0, 0, byte(node), index]
 }
 
 /// Builds the cabling.
@@ -121,6 +139,7 @@ pub fn build() -> Result<()> {
     add_host(CLIENT, "wan", &["192.0.2.100/24", "2001:db8:1::100/64"])?;
     add_host(INTRUDER, "sync", &["172.16.0.99/24"])?;
     plug(INTRUDER, "lan", &["10.0.0.99/24"])?;
+    plug(INTRUDER, "wan", &[])?;
     ns::ip_in(INTRUDER, "route add 239.0.0.0/8 dev lan\n")?;
     for host in HOSTS {
         build_host(host)?;
@@ -187,14 +206,29 @@ pub fn sysctl(name: &str, path: &str, value: &str) -> Result<()> {
     })
 }
 
-/// Every Ethernet heartbeat cut, and nothing else: the bridges drop UDP port 694.
-pub fn cut_heartbeats() -> Result<()> {
-    let rules = "table bridge cut { chain forward { type filter hook forward priority 0; \
-                 ether type { ip, ip6 } udp dport 694 drop; }; }\n";
-    ns::feed(Command::new("nft").args(["-f", "-"]), rules)
+/// UDP ports of the Ethernet heartbeats.
+pub const HEARTBEAT_PORTS: &str = "{ 694, 695 }";
+
+/// Makes the bridges lose the frames that one of `matches` describes, as nftables writes it
+/// (`iifname "castor-lan" udp dport 694`), and no others.
+pub fn cut(matches: &[String]) -> Result<()> {
+    let rules: String = matches
+        .iter()
+        .map(|each| format!("ether type {{ ip, ip6 }} {each} drop; "))
+        .collect();
+    let table = format!(
+        "table bridge cut\ndelete table bridge cut\n\
+         table bridge cut {{ chain forward {{ type filter hook forward priority 0; {rules}}}; }}\n"
+    );
+    ns::feed(Command::new("nft").args(["-f", "-"]), &table)
 }
 
-/// Undoes `cut_heartbeats`.
-pub fn mend_heartbeats() -> Result<()> {
-    ns::run("nft", ["delete", "table", "bridge", "cut"])
+/// Every Ethernet heartbeat cut, and nothing else.
+pub fn cut_heartbeats() -> Result<()> {
+    cut(&[format!("udp dport {HEARTBEAT_PORTS}")])
+}
+
+/// Undoes every `cut`.
+pub fn mend() -> Result<()> {
+    cut(&[])
 }

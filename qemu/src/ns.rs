@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 /// Set for the process inside, so that it knows not to unshare again.
-const INSIDE: &str = "POLLUX_TESTBED_INSIDE";
+pub const INSIDE: &str = "POLLUX_TESTBED_INSIDE";
 const NETNS_DIR: &str = "/run/netns";
 
 /// Returns inside the namespaces only. Outside, this process runs itself again in there, waits, and ends as
@@ -181,6 +181,11 @@ impl Guard {
     /// Takes a process into care.
     pub fn new(child: Child) -> Self {
         Guard(child)
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// SIGKILL, and waits until it is gone.

@@ -3,6 +3,7 @@
 
 use crate::config::PairConfig;
 use crate::console::{Mark, is_news};
+use crate::door;
 use crate::modem::NullModem;
 use crate::net::{self, NETWORKS, NODES, mac, tap};
 use crate::servers::Servers;
@@ -57,6 +58,9 @@ pub struct Order {
     pub configs: [PairConfig; 2],
     /// RAM.
     pub memory_mib: u32,
+    /// An initramfs with a back door: both boxes boot it and the kernel straight, and have their config on a
+    /// disk. `None`: they boot the ISO, castor from a CD with a floppy, pollux from a USB stick with another.
+    pub door: Option<PathBuf>,
 }
 
 impl Order {
@@ -68,7 +72,14 @@ impl Order {
             logs: logs.into(),
             configs,
             memory_mib: 128,
+            door: None,
         }
+    }
+
+    /// Booted straight into the kernel, with this initramfs.
+    pub fn with_door(mut self, initramfs: PathBuf) -> Self {
+        self.door = Some(initramfs);
+        self
     }
 
     /// The same config on both boxes, changed by `change`.
@@ -85,27 +96,47 @@ pub struct Pair {
     pub boxes: [Machine; 2],
     /// The cable between their second serial ports.
     pub modem: NullModem,
+    /// Where their consoles are logged.
+    pub logs: PathBuf,
 }
 
 impl Pair {
-    /// Assembles it: castor boots the CD and has its config on a floppy; pollux boots a USB stick and has
-    /// its config on another. Power is off.
+    /// Assembles it as ordered. Power is off.
     pub fn assemble(world: &World, order: &Order) -> Result<Self> {
         let folder = fresh_folder(&Path::new("/run").join(&order.name))?;
-        let images = [Image::Floppy, Image::Usb];
-        let media = [folder.join("floppy.img"), folder.join("stick.img")];
+        let images = match order.door {
+            Some(_) => [Image::Usb, Image::Usb],
+            None => [Image::Floppy, Image::Usb],
+        };
+        let media = NODES.map(|node| folder.join(format!("{node}.medium")));
         let parts = NODES.iter().zip(images).zip(&order.configs).zip(&media);
         for (((node, image), config), medium) in parts {
             let text = order.logs.join(format!("{node}.toml"));
             fs::write(&text, config.to_toml())?;
             world.tools.write_medium(&text, node, image, medium)?;
         }
-        let [floppy, stick] = media;
-        let iso = &world.tools.iso;
-        let hardware = [
-            hardware(0, order, Boot::Cd(iso.clone()), Medium::Floppy(floppy)),
-            hardware(1, order, Boot::Usb(iso.clone()), Medium::Usb(stick)),
-        ];
+        let [first, second] = media;
+        let hardware = match &order.door {
+            Some(initramfs) => {
+                let boot = || straight(&world.tools, initramfs);
+                let mut both = [
+                    hardware(0, order, boot(), Medium::Disk(first)),
+                    hardware(1, order, boot(), Medium::Disk(second)),
+                ];
+                for one in &mut both {
+                    one.has_back_door = true;
+                    one.has_watchdog = true;
+                }
+                both
+            }
+            None => {
+                let iso = &world.tools.iso;
+                [
+                    hardware(0, order, Boot::Cd(iso.clone()), Medium::Floppy(first)),
+                    hardware(1, order, Boot::Usb(iso.clone()), Medium::Usb(second)),
+                ]
+            }
+        };
         let [castor, pollux] = hardware;
         let [home_castor, home_pollux] = NODES.map(|node| folder.join(node));
         let timeline = &world.timeline;
@@ -118,7 +149,11 @@ impl Pair {
             Machine::modem_socket(&home_pollux),
         ];
         let modem = NullModem::listen(ends.each_ref().map(PathBuf::as_path))?;
-        Ok(Pair { boxes, modem })
+        Ok(Pair {
+            boxes,
+            modem,
+            logs: order.logs.clone(),
+        })
     }
 
     /// Powers both on and waits until one is active and the other standby, both ready. Gives the active.
@@ -264,19 +299,35 @@ impl Pair {
         }
     }
 
+    /// What a command behind the door of a box prints.
+    pub fn shell(&self, index: usize, command: &str) -> Result<Vec<String>> {
+        door::shell(&self.machine(index)?.door, command)
+    }
+
     /// Castor or pollux.
     pub fn machine(&self, index: usize) -> Result<&Machine> {
         self.boxes.get(index).context("a pair has two boxes")
     }
 }
 
+/// The kernel's command line as on the ISO, but for what only a boot medium needs.
+pub const COMMAND_LINE: &str = "quiet console=tty0 console=ttyS0,115200 panic=1";
+
+/// Straight into the kernel under test.
+pub fn straight(tools: &Tools, initramfs: &Path) -> Boot {
+    Boot::Kernel {
+        kernel: tools.kernel.clone(),
+        initramfs: initramfs.into(),
+        command_line: COMMAND_LINE.into(),
+    }
+}
+
 /// The standard hardware of box `node`.
 pub fn hardware(node: usize, order: &Order, boot: Boot, medium: Medium) -> Hardware {
     let name = NODES.get(node).copied().unwrap_or_default();
-    let cards = NETWORKS.iter().enumerate();
-    let cards = cards.map(|(index, network)| Card {
+    let cards = NETWORKS.iter().map(|network| Card {
         tap: tap(name, network),
-        mac: mac(node, index),
+        mac: mac(node, network),
     });
     Hardware {
         firmware: Firmware::Bios,

@@ -64,7 +64,7 @@ fn set_cable(pair: &Pair, cable: &str, is_in: bool) -> Result<()> {
     match cable {
         "null-modem" if is_in => pair.modem.mend(),
         "null-modem" => pair.modem.cut(),
-        "heartbeats" if is_in => net::mend_heartbeats()?,
+        "heartbeats" if is_in => net::mend()?,
         "heartbeats" => net::cut_heartbeats()?,
         network if NETWORKS.contains(&network) => {
             pair.boxes

@@ -3,19 +3,27 @@
 
 mod balancer;
 mod boots;
+mod consoles;
 mod faults;
+mod frozen;
+mod handover;
+mod itself;
 mod judge;
 mod leaving;
+mod links;
 mod media;
+mod sight;
 mod stage;
 mod strangers;
+mod turns;
+mod workers;
 
 use crate::pair::World;
 use anyhow::{Result, bail};
 use stage::Stage;
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A scenario.
 pub struct Scenario {
@@ -34,7 +42,7 @@ const fn scenario(
 }
 
 /// In the order they run: those that share a pair stand together.
-const ALL: [Scenario; 31] = [
+const ALL: [Scenario; 44] = [
     scenario(
         "boot-bios-cd-floppy",
         "BIOS, ISO on CD, config on floppy",
@@ -71,18 +79,18 @@ const ALL: [Scenario; 31] = [
         boots::small_memory,
     ),
     scenario(
-        "watchdog",
-        "an i6300esb watchdog is found, fed and shown",
-        boots::watchdog,
-    ),
-    scenario(
         "late-medium",
         "no config: the box says so; a stick plugged in later is taken",
         media::late,
     ),
     scenario(
+        "spoilt-slot",
+        "a bad byte in the newer slot: the other wins, the console says why",
+        media::spoilt,
+    ),
+    scenario(
         "torn-slot",
-        "the newer slot is torn: the other wins, and the console says why",
+        "a write cut short at any byte leaves the other generation",
         media::torn,
     ),
     scenario(
@@ -91,8 +99,43 @@ const ALL: [Scenario; 31] = [
         media::corrupt,
     ),
     scenario(
+        "console-9600",
+        "the console on a line of 9600 baud",
+        consoles::slow_line,
+    ),
+    scenario(
+        "testbed-killed",
+        "SIGKILL of a testbed leaves nothing running",
+        itself::killed,
+    ),
+    scenario(
+        "same-instant",
+        "two equal boxes powered on at once: exactly one active",
+        faults::same_instant,
+    ),
+    scenario(
+        "serial-9600-noisy",
+        "the null modem at 9600 baud with noise: nothing moves",
+        links::slow_and_noisy,
+    ),
+    scenario(
+        "wrong-key",
+        "frames of another key: counted, without effect",
+        strangers::wrong_key,
+    ),
+    scenario(
+        "replay",
+        "a replayed capture: counted, without effect",
+        strangers::replay,
+    ),
+    scenario(
+        "noise",
+        "random bytes on each link: counted, without effect",
+        strangers::noise,
+    ),
+    scenario(
         "judge-services",
-        "Debian's ipvsadm sees what was configured",
+        "Debian's ipvsadm sees on both boxes what was configured",
         judge::services,
     ),
     scenario(
@@ -101,14 +144,24 @@ const ALL: [Scenario; 31] = [
         judge::addresses,
     ),
     scenario(
-        "killed-workers",
-        "each worker that is killed comes back; PID 1 says why",
-        judge::killed_workers,
+        "console-screen",
+        "the console on the screen, by keyboard",
+        consoles::screen,
     ),
     scenario(
-        "same-instant",
-        "two equal boxes powered on at once: exactly one active",
-        faults::same_instant,
+        "killed-workers",
+        "each worker that is killed comes back; traffic flows meanwhile",
+        workers::killed,
+    ),
+    scenario(
+        "cluster-crash-loop",
+        "the active's cluster worker dies again and again: one owner",
+        workers::crash_loop,
+    ),
+    scenario(
+        "watchdog",
+        "a box that hangs: the twin takes over, its watchdog resets it",
+        workers::hang,
     ),
     scenario(
         "null-modem-pulled",
@@ -121,19 +174,54 @@ const ALL: [Scenario; 31] = [
         faults::heartbeats,
     ),
     scenario(
+        "one-way-links",
+        "each link cut in each direction: down for both, nothing moves",
+        links::one_way,
+    ),
+    scenario(
         "carrier-lost",
         "carrier lost under a virtual address: the box yields",
         faults::carrier,
     ),
     scenario(
-        "stalled-active",
-        "the active box stalls past the dead time: it steps down",
-        faults::stall,
-    ),
-    scenario(
         "power-cut",
         "power cut of the active: served again within a second",
         faults::power_cut,
+    ),
+    scenario(
+        "frozen-active",
+        "the active stands still for 3 s: silent 50 ms after its thaw",
+        frozen::active,
+    ),
+    scenario(
+        "starved",
+        "boxes with a quarter of a processor: nothing moves",
+        frozen::starved,
+    ),
+    scenario(
+        "handover-traffic",
+        "handovers under HTTP: what begins after them succeeds",
+        handover::traffic,
+    ),
+    scenario(
+        "handover-freeze",
+        "a box stands still amid a handover: one owner, in time",
+        handover::freeze,
+    ),
+    scenario(
+        "handover-power-cut",
+        "a power cut at each step of a handover: one owner, in time",
+        handover::cut,
+    ),
+    scenario(
+        "reboots-in-turn",
+        "both boxes restarted in turn under traffic: one owner, in time",
+        turns::in_turn,
+    ),
+    scenario(
+        "starts-together",
+        "ten starts of both boxes at one instant: never two owners",
+        turns::together,
     ),
     scenario(
         "forward-nat",
@@ -159,21 +247,6 @@ const ALL: [Scenario; 31] = [
         "all-down",
         "no server is well: the fallback answers",
         balancer::all_down,
-    ),
-    scenario(
-        "wrong-key",
-        "frames of another key: counted, without effect",
-        strangers::wrong_key,
-    ),
-    scenario(
-        "replay",
-        "a replayed capture: counted, without effect",
-        strangers::replay,
-    ),
-    scenario(
-        "noise",
-        "random bytes on each link: counted, without effect",
-        strangers::noise,
     ),
     scenario(
         "reboot",
@@ -215,8 +288,8 @@ pub fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
 }
 
 /// Runs them, each after the other, to the end; fails if one did.
-pub fn run(world: World, chosen: &[&Scenario], folder: &Path) -> Result<()> {
-    let mut stage = Stage::new(world, folder);
+pub fn run(world: World, chosen: &[&Scenario], folder: &Path, endurance: Duration) -> Result<()> {
+    let mut stage = Stage::new(world, folder, endurance);
     let mut failed = Vec::new();
     let begin = Instant::now();
     for (number, scenario) in chosen.iter().enumerate() {

@@ -57,6 +57,18 @@ impl Tools {
         finish(&mut command)
     }
 
+    /// The config on a medium, as polluxctl reads it.
+    pub fn show(&self, medium: &Path) -> Result<String> {
+        let mut command = Command::new(&self.polluxctl);
+        command.arg("show").arg(medium);
+        let output = command.output().context("starting polluxctl")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("{command:?} failed: {}", said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Makes an ISO that carries the config for `node`.
     pub fn write_iso(&self, config: &Path, node: &str, out: &Path) -> Result<()> {
         let mut command = Command::new(&self.polluxctl);

@@ -3,6 +3,7 @@
 
 pub mod arguments;
 pub mod qmp;
+pub mod starved;
 
 use crate::console::Console;
 use crate::ns::Guard;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use arguments::{Firmware, Hardware, Medium, OVMF_VARS, socket};
 use qmp::Qmp;
 use serde_json::json;
+use starved::{Ration, Starved};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 
 const QEMU: &str = "qemu-system-x86_64";
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// What QEMU says of what it has just been told to do.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One box.
 #[derive(Debug)]
@@ -132,6 +136,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Waits until the watchdog has reset the box since `forget_events`.
+    pub fn wait_watchdog(&self, timeout: Duration) -> Result<()> {
+        self.qmp.wait_event("WATCHDOG", timeout)?;
+        self.timeline.note(&self.name, "reset by its watchdog");
+        Ok(())
+    }
+
     /// Forgets resets so far.
     pub fn forget_events(&self) {
         self.qmp.forget_events();
@@ -154,20 +165,45 @@ impl Machine {
         self.qmp.execute("stop", &json!({})).map(drop)
     }
 
-    /// Lets it go on.
-    pub fn resume(&self) -> Result<()> {
+    /// Lets it go on; gives the moment, as time since 1970.
+    pub fn resume(&self) -> Result<Duration> {
+        self.qmp.forget_events();
         self.timeline.note(&self.name, "goes on");
-        self.qmp.execute("cont", &json!({})).map(drop)
+        self.qmp.execute("cont", &json!({}))?;
+        self.qmp.wait_event("RESUME", EVENT_TIMEOUT)
+    }
+
+    /// Presses the reset button: no goodbye, and the firmware starts at once.
+    pub fn reset(&self) -> Result<()> {
+        self.timeline.note(&self.name, "RESET BUTTON");
+        self.qmp.execute("system_reset", &json!({})).map(drop)
     }
 
     /// Presses ctrl-alt-del on the keyboard.
     pub fn press_ctrl_alt_del(&self) -> Result<()> {
-        let key = |code: &str| json!({ "type": "qcode", "data": code });
-        let keys = [key("ctrl"), key("alt"), key("delete")];
         self.timeline.note(&self.name, "ctrl-alt-del");
+        self.press(&["ctrl", "alt", "delete"])
+    }
+
+    /// Presses keys of the keyboard together, by QEMU's names for them (`a`, `ret`, `ctrl`).
+    pub fn press(&self, codes: &[&str]) -> Result<()> {
+        let keys = codes
+            .iter()
+            .map(|code| json!({ "type": "qcode", "data": code }));
+        let keys = keys.collect::<Vec<_>>();
         self.qmp
             .execute("send-key", &json!({ "keys": keys }))
             .map(drop)
+    }
+
+    /// Takes most of its processor time away, until the guard is dropped.
+    pub fn starve(&self, ration: Ration) -> Result<Starved> {
+        let process = lock(&self.process);
+        let guard = process
+            .as_ref()
+            .with_context(|| format!("starving {}: it is off", self.name))?;
+        self.timeline.note(&self.name, "starved of CPU");
+        Starved::start(guard.id(), ration)
     }
 
     /// Plugs a config medium into a running box: a USB stick, or a floppy into the drive.

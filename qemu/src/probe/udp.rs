@@ -5,6 +5,7 @@
 use crate::ns;
 use crate::timeline::lock;
 use anyhow::{Context, Result};
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -111,6 +112,20 @@ impl UdpProbe {
         longest_gap(from, &answers, Instant::now())
     }
 
+    /// How long probes that left after `from` stayed without an answer for good: from the sending of the first
+    /// of a run to the sending of the next that was answered; the longest run. A machine that stands still
+    /// sends no probes and answers late, so its stalls do not count.
+    pub fn unanswered_since(&self, from: Instant) -> Duration {
+        let answered: HashSet<Instant> = lock(&self.0.answers)
+            .iter()
+            .map(|answer| answer.sent)
+            .collect();
+        let sent = lock(&self.0.sent);
+        let first = sent.partition_point(|moment| *moment < from);
+        let probes = sent.get(first..).unwrap_or_default().iter();
+        longest_run(probes.map(|moment| (*moment, answered.contains(moment))))
+    }
+
     /// Probes sent so far.
     pub fn sent(&self) -> usize {
         lock(&self.0.sent).len()
@@ -130,6 +145,20 @@ fn longest_gap(from: Instant, answers: &[Answer], until: Instant) -> Outage {
     gaps.map(|(from, to)| Outage { from, to })
         .max_by_key(Outage::duration)
         .unwrap_or(Outage { from, to: until })
+}
+
+/// The longest time from a probe without an answer to the next one with; those at the end may be on their way.
+fn longest_run(probes: impl Iterator<Item = (Instant, bool)>) -> Duration {
+    let (mut longest, mut first_lost) = (Duration::ZERO, None);
+    for (sent, is_answered) in probes {
+        if is_answered {
+            let run = first_lost.take().map(|first| sent.duration_since(first));
+            longest = longest.max(run.unwrap_or_default());
+        } else {
+            first_lost.get_or_insert(sent);
+        }
+    }
+    longest
 }
 
 fn send(shared: &Shared, socket: &UdpSocket, target: SocketAddr) {
@@ -195,5 +224,25 @@ mod tests {
         assert_eq!(gap_ms(&[70, 71, 99]), 70);
         assert_eq!(gap_ms(&[1, 2, 3]), 97);
         assert_eq!(gap_ms(&[]), 100);
+    }
+
+    #[test]
+    fn only_what_is_never_answered_counts_as_lost() {
+        let start = Instant::now();
+        let run_ms = |probes: &[(u64, bool)]| {
+            let at = |ms: u64| start + Duration::from_millis(ms);
+            longest_run(
+                probes
+                    .iter()
+                    .map(|(ms, is_answered)| (at(*ms), *is_answered)),
+            )
+            .as_millis()
+        };
+        assert_eq!(run_ms(&[(0, true), (1, true), (90, true)]), 0);
+        assert_eq!(
+            run_ms(&[(0, true), (1, false), (2, false), (9, true), (10, false)]),
+            8
+        );
+        assert_eq!(run_ms(&[(0, false), (5, true), (6, false), (20, true)]), 14);
     }
 }

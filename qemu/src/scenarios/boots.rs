@@ -55,20 +55,6 @@ pub fn small_memory(stage: &mut Stage) -> Result<()> {
     line_with(&status, "RAM").map(drop)
 }
 
-pub fn watchdog(stage: &mut Stage) -> Result<()> {
-    let lone = stage.lone(&PairConfig::default(), Carrier::Floppy, |hardware| {
-        hardware.has_watchdog = true;
-    })?;
-    lone.boot()?;
-    let status = lone.status()?;
-    let line = line_with(&status, "watchdog:")?;
-    ensure(
-        line.contains("i6300ESB"),
-        "status should name the i6300ESB watchdog",
-        line,
-    )
-}
-
 fn from_usb(hardware: &mut Hardware, iso: PathBuf) {
     hardware.boot = Boot::Usb(iso);
 }
@@ -89,13 +75,7 @@ fn check(
 /// The box is active and says that its config came from `place`.
 fn boots_from(lone: &Lone, place: &str) -> Result<()> {
     let mark = lone.boot()?;
-    let lines: Vec<_> = lone
-        .machine
-        .console
-        .lines_since(mark)
-        .into_iter()
-        .map(|line| line.text)
-        .collect();
+    let lines = lone.lines_since(mark);
     let line = line_with(&lines, "config: generation")?;
     ensure(
         line.contains(&format!("from {place}")),

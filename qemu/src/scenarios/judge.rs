@@ -1,18 +1,13 @@
-//! A judge that shares no code with us: Debian's ipvsadm and `ip` on the kernel of a running box, by the back
-//! door. What they print is compared as text.
+//! A judge that shares no code with us: Debian's ipvsadm and `ip` on the kernels of both boxes, by the back door.
+//! What they print is compared as text.
 
-use super::stage::{Carrier, Lone, Stage, ensure};
-use crate::config::PairConfig;
-use crate::door;
-use crate::vm::arguments::Boot;
-use anyhow::{Context, Result};
+use super::stage::{Stage, ensure};
+use crate::net::{NODES, VIRTUAL};
+use crate::pair::Pair;
+use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// As on the ISO, but for what only a boot medium needs.
-const COMMAND_LINE: &str = "quiet console=tty0 console=ttyS0,115200 panic=1";
-const RESTART_TIMEOUT: Duration = Duration::from_secs(20);
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(20);
-const WORKERS: [&str; 4] = ["cluster", "dataplane", "health", "control"];
 
 /// `ipvsadm -Sn` for the config with all services and all servers up, sorted.
 const SERVICES: &str = "\
@@ -41,142 +36,140 @@ const SERVICES: &str = "\
 -a -u 192.0.2.10:7 -r 10.0.0.12:7 -m -w 1
 -a -u 192.0.2.10:7 -r 10.0.0.13:7 -m -w 1";
 
-/// Global addresses of the active castor, as `ip -o addr` prints them, sorted.
-const ADDRESSES: &str = "\
-10.0.0.1/24
-10.0.0.2/24
-172.16.0.2/24
-192.0.2.10/24
-192.0.2.2/24
-2001:db8:1::10/64
-2001:db8:1::2/64
-fd00:a::1/64
-fd00:a::2/64";
+/// `ipvsadm -Ln` for the same, its blanks squeezed, without headings and the counts of connections; sorted.
+const LISTING: &str = "\
+-> 10.0.0.11:7 Masq 1
+-> 10.0.0.11:80 Masq 1
+-> 10.0.0.12:7 Masq 1
+-> 10.0.0.12:80 Masq 1
+-> 10.0.0.13:7 Masq 1
+-> 10.0.0.13:80 Masq 1
+-> 10.0.0.21:81 Route 3
+-> 10.0.0.22:81 Route 1
+-> 10.0.0.31:82 Tunnel 1
+-> 10.0.0.32:82 Tunnel 2
+-> [fd00:a::11]:80 Masq 1
+-> [fd00:a::12]:80 Masq 1
+-> [fd00:a::13]:80 Masq 1
+-> [fd00:a::21]:81 Route 3
+-> [fd00:a::22]:81 Route 1
+-> [fd00:a::31]:82 Tunnel 1
+-> [fd00:a::32]:82 Tunnel 2
+TCP 192.0.2.10:80 rr
+TCP 192.0.2.10:81 wlc
+TCP 192.0.2.10:82 wrr
+TCP [2001:db8:1::10]:80 rr
+TCP [2001:db8:1::10]:81 wlc
+TCP [2001:db8:1::10]:82 wrr
+UDP 192.0.2.10:7 rr";
+
+/// A box's own global addresses, as `ip -o addr` prints them; {n} is 2 for castor and 3 for pollux.
+const ADDRESSES: [&str; 5] = [
+    "10.0.0.{n}/24",
+    "172.16.0.{n}/24",
+    "192.0.2.{n}/24",
+    "2001:db8:1::{n}/64",
+    "fd00:a::{n}/64",
+];
 
 pub fn services(stage: &mut Stage) -> Result<()> {
-    let lone = boot(stage)?;
-    wait_text(&lone, "ipvsadm -Sn", SERVICES, str::to_owned)?;
+    let pair = stage.pair()?;
+    programmed(&pair)?;
     // Without a server, its weight goes to 0 and nothing else changes.
     stage.world.servers.set_well("web2", false)?;
     let quiesced = SERVICES
         .replace("10.0.0.12:80 -m -w 1", "10.0.0.12:80 -m -w 0")
         .replace("10.0.0.12:7 -m -w 1", "10.0.0.12:7 -m -w 0")
         .replace("[fd00:a::12]:80 -m -w 1", "[fd00:a::12]:80 -m -w 0");
-    wait_text(&lone, "ipvsadm -Sn", &quiesced, str::to_owned)?;
+    let listed = LISTING
+        .replace("10.0.0.12:80 Masq 1", "10.0.0.12:80 Masq 0")
+        .replace("10.0.0.12:7 Masq 1", "10.0.0.12:7 Masq 0")
+        .replace("[fd00:a::12]:80 Masq 1", "[fd00:a::12]:80 Masq 0");
+    for node in [0, 1] {
+        wait_text(&pair, node, "ipvsadm -Sn", &quiesced, own)?;
+        wait_text(&pair, node, "ipvsadm -Ln", &listed, listing)?;
+    }
     stage.world.servers.set_well("web2", true)?;
-    wait_text(&lone, "ipvsadm -Sn", SERVICES, str::to_owned)
+    programmed(&pair)
 }
 
 pub fn addresses(stage: &mut Stage) -> Result<()> {
-    let lone = boot(stage)?;
-    let address = |line: &str| {
-        line.split_whitespace()
-            .nth(3)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    wait_text(
-        &lone,
-        "/bin/ip -o addr show scope global",
-        ADDRESSES,
-        address,
-    )?;
+    let pair = stage.pair()?;
+    hold_addresses(&pair, pair.active()?)?;
     let forward = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding";
-    wait_text(&lone, forward, "1\n1", str::to_owned)
+    (0..NODES.len()).try_for_each(|node| wait_text(&pair, node, forward, "1\n1", own))
 }
 
-pub fn killed_workers(stage: &mut Stage) -> Result<()> {
-    let lone = boot(stage)?;
-    let Lone { machine, .. } = &lone;
-    for worker in WORKERS {
-        let before = worker_row(&lone, worker)?;
-        let pid = before
-            .split_whitespace()
-            .nth(1)
-            .context("a worker has a pid")?;
-        let mark = machine.console.mark();
-        door::shell(&machine.door, &format!("kill -9 {pid}"))?;
-        machine.console.wait_for(
-            mark,
-            &format!("why {worker} ended"),
-            RESTART_TIMEOUT,
-            |line| line.starts_with('[') && line.contains(worker),
-        )?;
-        wait_restarted(&lone, worker, pid)?;
+/// Both kernels hold all services with all servers.
+pub fn programmed(pair: &Pair) -> Result<()> {
+    for node in 0..NODES.len() {
+        wait_text(pair, node, "ipvsadm -Sn", SERVICES, own)?;
+        wait_text(pair, node, "ipvsadm -Ln", LISTING, listing)?;
     }
-    // What the kernel holds stood all the while, and still does.
-    wait_text(&lone, "ipvsadm -Sn", SERVICES, str::to_owned)
+    Ok(())
 }
 
-fn boot(stage: &mut Stage) -> Result<Lone> {
-    let tools = stage.world.tools.clone();
-    let initramfs = door::build(&tools.init, &stage.logs)?;
-    let config = PairConfig {
-        has_all_services: true,
-        ..PairConfig::default()
-    };
-    let lone = stage.lone(&config, Carrier::Disk, |hardware| {
-        let command_line = COMMAND_LINE.into();
-        hardware.boot = Boot::Kernel {
-            kernel: tools.kernel,
-            initramfs,
-            command_line,
-        };
-        hardware.has_back_door = true;
-    })?;
-    let mark = lone.machine.door.mark();
-    lone.boot()?;
-    door::wait_open(&lone.machine.door, mark)?;
-    Ok(lone)
+/// The kernel of box `active` holds the virtual addresses, that of the other one none, and both their own.
+pub fn hold_addresses(pair: &Pair, active: usize) -> Result<()> {
+    for node in 0..NODES.len() {
+        let number = (node + 2).to_string();
+        let own = ADDRESSES.map(|address| address.replace("{n}", &number));
+        let mut wanted = own.to_vec();
+        if node == active {
+            let held = VIRTUAL.map(|(address, length, _)| format!("{address}/{length}"));
+            wanted.extend(held);
+        }
+        wanted.sort();
+        let command = "/bin/ip -o addr show scope global";
+        wait_text(pair, node, command, &wanted.join("\n"), address)?;
+    }
+    Ok(())
 }
 
 /// Runs a judge's command until what it prints, line by line through `pick` and sorted, is `wanted`.
 fn wait_text(
-    lone: &Lone,
+    pair: &Pair,
+    node: usize,
     command: &str,
     wanted: &str,
-    pick: impl Fn(&str) -> String,
+    pick: impl Fn(&str) -> Option<String>,
 ) -> Result<()> {
     let deadline = Instant::now() + VERDICT_TIMEOUT;
     loop {
-        let lines = door::shell(&lone.machine.door, command)?;
-        let mut lines: Vec<_> = lines.iter().map(|line| pick(line.trim_end())).collect();
+        let lines = pair.shell(node, command)?;
+        let mut lines: Vec<_> = lines
+            .iter()
+            .filter_map(|line| pick(line.trim_end()))
+            .collect();
         lines.sort();
         let found = lines.join("\n");
         if found == wanted {
             return Ok(());
         }
-        let what = format!("`{command}` should print\n{wanted}\n");
+        let name = pair.machine(node)?.name();
+        let what = format!("`{command}` on {name} should print\n{wanted}\n");
         ensure(Instant::now() < deadline, &what, &format!("\n{found}"))?;
     }
 }
 
-fn worker_row(lone: &Lone, worker: &str) -> Result<String> {
-    let status = lone.status()?;
-    let row = status
-        .iter()
-        .find(|line| line.split_whitespace().next() == Some(worker));
-    row.cloned()
-        .with_context(|| format!("no worker {worker} in:\n{}", status.join("\n")))
+/// The whole line. What other programs say of the terminal is none of the judge's.
+#[allow(clippy::unnecessary_wraps)] // one of several ways to pick
+fn own(line: &str) -> Option<String> {
+    Some(line.to_owned())
 }
 
-fn wait_restarted(lone: &Lone, worker: &str, old_pid: &str) -> Result<()> {
-    let deadline = Instant::now() + RESTART_TIMEOUT;
-    loop {
-        // While control itself is down, its console has no status to show.
-        if let Ok(row) = worker_row(lone, worker) {
-            let cells: Vec<_> = row.split_whitespace().collect();
-            let is_new = cells
-                .get(1)
-                .is_some_and(|pid| *pid != old_pid && *pid != "-");
-            if is_new && cells.get(2) == Some(&"up") {
-                return Ok(());
-            }
-        }
-        ensure(
-            Instant::now() < deadline,
-            &format!("{worker} should come back"),
-            "it did not",
-        )?;
-    }
+/// The address in a line of `ip -o addr`.
+fn address(line: &str) -> Option<String> {
+    line.split_whitespace().nth(3).map(str::to_owned)
+}
+
+/// A service or server in `ipvsadm -Ln`: its first three or four words.
+fn listing(line: &str) -> Option<String> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let count = match words.first()? {
+        &"TCP" | &"UDP" => 3,
+        &"->" if words.get(1) != Some(&"RemoteAddress:Port") => 4,
+        _ => return None,
+    };
+    words.get(..count).map(|words| words.join(" "))
 }

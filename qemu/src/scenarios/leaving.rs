@@ -1,17 +1,13 @@
 //! Boxes that leave by order: they hand over first, so that the client is without an answer no longer than in
 //! any planned handover.
 
-use super::stage::{Stage, ensure};
-use crate::net::{CLIENT, ECHO_PORT, VIRTUAL_V4};
+use super::sight::Sight;
+use super::stage::Stage;
 use crate::pair::{BOOT_TIMEOUT, Pair, ROLE_TIMEOUT, is_active, is_standing};
-use crate::probe::udp::UdpProbe;
 use crate::vm::Machine;
 use anyhow::Result;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A planned handover, and what a busy machine under emulation adds now and then.
-const OUTAGE_MAX: Duration = Duration::from_millis(250);
 const OFF_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub fn reboot(stage: &mut Stage) -> Result<()> {
@@ -59,7 +55,7 @@ fn comes_back(
     pair.expect_active(1 - active)
 }
 
-/// Gives the order to the active box and measures until the other one has taken over.
+/// Gives the order to the active box and watches until the other one has taken over.
 fn hands_over(
     pair: &Pair,
     stage: &Stage,
@@ -67,22 +63,14 @@ fn hands_over(
     order: impl FnOnce(&Machine) -> Result<()>,
 ) -> Result<()> {
     let heir = pair.machine(1 - active)?;
-    let probe = UdpProbe::start(CLIENT, SocketAddr::new(VIRTUAL_V4.parse()?, ECHO_PORT))?;
-    let before = probe.wait_answer(Instant::now(), ROLE_TIMEOUT)?;
     let mark = heir.console.mark();
+    let sight = Sight::open(stage)?;
     order(pair.machine(active)?)?;
     let line = heir
         .console
         .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
-    probe.wait_answer(line.at, ROLE_TIMEOUT)?;
-    let outage = probe.outage_since(before).duration();
-    stage
-        .world
-        .timeline
-        .note("client", format!("outage of {outage:?}"));
-    ensure(
-        outage < OUTAGE_MAX,
-        "leaving should be a planned handover",
-        &format!("outage of {outage:?}"),
-    )
+    sight.wait_served(line.at)?;
+    let seen = sight.close()?;
+    seen.ensure_planned()?;
+    seen.ensure_change(active, 1 - active)
 }

@@ -2,6 +2,7 @@
 
 use crate::config::PairConfig;
 use crate::console::Mark;
+use crate::door;
 use crate::modem::NullModem;
 use crate::net::{self, NODES};
 use crate::pair::{BOOT_TIMEOUT, Order, Pair, World, hardware, is_active};
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Machines that run tests stand still now and then for longer than the default dead time, and a box that
 /// stood still rightly steps down. Where nothing may move, that would be noise; a client's limit of a second
@@ -24,9 +26,12 @@ pub struct Stage {
     pub world: World,
     /// Logs of the scenario that runs.
     pub logs: PathBuf,
+    /// How long scenarios go on that have no end of their own.
+    pub endurance: Duration,
     folder: PathBuf,
     name: &'static str,
     pair: Option<Arc<Pair>>,
+    door: Option<PathBuf>,
 }
 
 /// What a lone box has its config on.
@@ -39,6 +44,9 @@ pub enum Carrier {
     None,
 }
 
+/// The dead time of CALM_TIMING.
+pub const DEAD_TIME: Duration = Duration::from_millis(500);
+
 /// A box without a twin.
 pub struct Lone {
     /// The box, called castor.
@@ -47,19 +55,19 @@ pub struct Lone {
     pub medium: PathBuf,
     /// Its config as text.
     pub config: PathBuf,
-    /// The far end of its null modem.
-    pub modem: NullModem,
 }
 
 impl Stage {
     /// Logs go to folders below `folder`.
-    pub fn new(world: World, folder: &Path) -> Self {
+    pub fn new(world: World, folder: &Path, endurance: Duration) -> Self {
         Stage {
             world,
+            endurance,
             logs: folder.into(),
             folder: folder.into(),
             name: "",
             pair: None,
+            door: None,
         }
     }
 
@@ -90,28 +98,63 @@ impl Stage {
         // Logs are a help, not a result.
         let _ = fs::write(self.logs.join("timeline.txt"), lines.collect::<String>());
         if !is_ok {
+            self.copy_console_logs();
             self.pair = None;
-            // The table is there only if the scenario broke off while it was.
-            let _ = net::mend_heartbeats();
+            // What cannot be mended shows in the next scenario.
+            let _ = net::mend();
             self.world.servers.heal();
         }
     }
 
-    /// A pair, booted and calm, with all services; the one of the scenario before, if it is still well.
+    /// Consoles of a shared pair are logged where it was booted.
+    fn copy_console_logs(&self) {
+        let Some(pair) = &self.pair else { return };
+        for machine in &pair.boxes {
+            for kind in ["console", "door"] {
+                let name = format!("{}.{kind}.log", machine.name());
+                // Logs are a help, not a result.
+                let _ = fs::copy(pair.logs.join(&name), self.logs.join(&name));
+            }
+        }
+    }
+
+    /// A pair with doors, booted and calm, with all services; the one of the scenario before, if it is still well.
     pub fn pair(&mut self) -> Result<Arc<Pair>> {
         if let Some(pair) = &self.pair {
             pair.wait_calm()?;
             return Ok(Arc::clone(pair));
         }
-        let order = Order::new(self.name, &self.logs).with(|config: &mut PairConfig| {
-            config.has_all_services = true;
-            config.timing = CALM_TIMING;
-        });
-        let pair = Arc::new(Pair::assemble(&self.world, &order)?);
-        pair.boot()?;
-        pair.wait_calm()?;
+        let pair = Arc::new(self.fresh_pair(|config| config.has_all_services = true)?);
         self.pair = Some(Arc::clone(&pair));
         Ok(pair)
+    }
+
+    /// A pair with doors and a config of the scenario's own, booted and calm; nobody else gets it.
+    pub fn fresh_pair(&mut self, change: impl Fn(&mut PairConfig)) -> Result<Pair> {
+        self.without_pair();
+        let order = Order::new(self.name, &self.logs)
+            .with_door(self.door()?)
+            .with(|config| config.timing = CALM_TIMING)
+            .with(change);
+        let pair = Pair::assemble(&self.world, &order)?;
+        let marks = pair.marks();
+        pair.boot()?;
+        for (machine, mark) in pair.boxes.iter().zip(marks) {
+            door::wait_open(&machine.door, mark)?;
+        }
+        pair.wait_calm()?;
+        Ok(pair)
+    }
+
+    /// An initramfs with a back door.
+    pub fn door(&mut self) -> Result<PathBuf> {
+        if let Some(door) = &self.door {
+            return Ok(door.clone());
+        }
+        let folder = fresh_folder(Path::new("/run/door"))?;
+        let archive = door::build(&self.world.tools.init, &folder)?;
+        self.door = Some(archive.clone());
+        Ok(archive)
     }
 
     /// Gives the shared pair up: a scenario is about to use the taps itself.
@@ -153,12 +196,12 @@ impl Stage {
         let home = folder.join(NODES[0]);
         let machine = Machine::new(NODES[0], &home, &self.logs, parts, &self.world.timeline)?;
         let far = folder.join("far-end");
-        let modem = NullModem::listen([&Machine::modem_socket(&home), &far])?;
+        // Nobody is at the far end of its null modem.
+        NullModem::listen([&Machine::modem_socket(&home), &far])?;
         Ok(Lone {
             machine,
             medium,
             config: text,
-            modem,
         })
     }
 
@@ -181,6 +224,12 @@ impl Lone {
             .console
             .wait_for(mark, "`active, ready`", BOOT_TIMEOUT, is_active)?;
         Ok(mark)
+    }
+
+    /// What it has printed since `mark`.
+    pub fn lines_since(&self, mark: Mark) -> Vec<String> {
+        let lines = self.machine.console.lines_since(mark);
+        lines.into_iter().map(|line| line.text).collect()
     }
 
     /// Its `status`, line by line.

@@ -19,7 +19,8 @@ struct Session {
     life: u64,
     stream: Option<UnixStream>,
     answers: Vec<Value>,
-    events: Vec<String>,
+    /// With their moments, as time since 1970.
+    events: Vec<(String, Duration)>,
 }
 
 /// The machine's control socket; clones share it.
@@ -69,12 +70,13 @@ impl Qmp {
         })
     }
 
-    /// Waits for an event of this life, such as `RESET`.
-    pub fn wait_event(&self, event: &str, timeout: Duration) -> Result<()> {
+    /// Waits for an event of this life, such as `RESET`; gives its moment by QEMU's word, as time since 1970.
+    pub fn wait_event(&self, event: &str, timeout: Duration) -> Result<Duration> {
         self.until(&format!("send {event}"), timeout, |session| {
-            let position = session.events.iter().position(|name| name == event)?;
-            session.events.drain(..=position);
-            Some(())
+            let mut events = session.events.iter();
+            let position = events.position(|(name, _)| name == event)?;
+            let found = session.events.drain(..=position).next_back();
+            found.map(|(_, at)| at)
         })
     }
 
@@ -144,7 +146,7 @@ fn follow(shared: &(Mutex<Session>, Condvar), stream: UnixStream) {
         let Ok(message) = message else { continue };
         let mut session = lock(&shared.0);
         if let Some(event) = message.get("event").and_then(Value::as_str) {
-            session.events.push(event.into());
+            session.events.push((event.into(), moment(&message)));
         } else if message.get("QMP").is_none() {
             session.answers.push(message);
         }
@@ -153,4 +155,13 @@ fn follow(shared: &(Mutex<Session>, Condvar), stream: UnixStream) {
     }
     lock(&shared.0).stream = None;
     shared.1.notify_all();
+}
+
+/// `"timestamp": {"seconds": 1, "microseconds": 2}`.
+fn moment(event: &Value) -> Duration {
+    let part = |name: &str| {
+        let value = event.get("timestamp").and_then(|stamp| stamp.get(name));
+        value.and_then(Value::as_u64).unwrap_or_default()
+    };
+    Duration::from_secs(part("seconds")) + Duration::from_micros(part("microseconds"))
 }
