@@ -222,6 +222,7 @@ fn balanced(service: &Service, is_up: impl Fn(usize) -> bool) -> kernel::Service
 mod tests {
     use super::*;
     use crate::samples::{devices, endpoint, pair, prefix};
+    use alloc::vec;
 
     fn state(config: &Config, health: &Health) -> State {
         desired(config, 0, &devices(), health)
@@ -269,6 +270,33 @@ mod tests {
                 .sysctls
                 .contains(&("net/ipv6/conf/eth2/accept_dad".into(), "0".into()))
         );
+    }
+
+    #[test]
+    fn virtual_addresses_sit_on_their_bearer_and_go_from_it_when_orphaned() {
+        let mut config = pair();
+        config.virtual_mac = true;
+        let mut devices = devices();
+        devices.push(Device {
+            index: 9,
+            name: "vmac0-2".into(),
+            mac: [2; 6],
+            up: false,
+            ..devices[0].clone()
+        });
+        let mut wanted = desired(&config, 0, &devices, &Health::new(&config));
+        let on = |state: &State| -> Vec<u32> {
+            let addresses = state.virtual_addresses.iter();
+            addresses.map(|address| address.index).collect()
+        };
+        assert_eq!((on(&wanted), &wanted.bearers), (vec![9, 9, 3], &vec![9]));
+        // It is for the cluster worker to set it up and down.
+        assert!(wanted.devices.iter().all(|device| device.index != 9));
+        let mut held = wanted.clone();
+        held.addresses.extend(&wanted.virtual_addresses);
+        assert_eq!(crate::diff(&wanted, &held), []);
+        wanted.virtual_addresses.clear();
+        assert_eq!(crate::diff(&wanted, &held).len(), 3);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! each turn of the loop, so that heartbeats go on while hundreds change. Whether they are held is proto's
 //! decision; what the kernel tells of them meanwhile is in `news`.
 
+mod exchange;
 mod news;
 #[cfg(test)]
 mod tests;
@@ -137,96 +138,9 @@ impl Addresses {
         self.change.begin(Goal::Release { term }, targets);
     }
 
-    /// Goes on with what is under way, by a bounded number of requests. Says what was brought about, once.
-    pub fn advance(&mut self) -> Option<Done> {
-        self.change.goal()?;
-        if let Err(error) = self.ask().and_then(|()| self.hear_answers()) {
-            // Whoever ordered it will do so again; trying on at once would be a loop without end.
-            log::error!("virtual addresses can't be changed: {error}");
-            self.change.stop();
-            return None;
-        }
-        let done = self.change.poll_done()?;
-        let any_set = core::mem::take(&mut self.any_set);
-        self.held = !matches!(done, Goal::Release { .. });
-        self.retry_at = super::now().saturating_add(RETRY_INTERVAL);
-        if core::mem::take(&mut self.look_again) {
-            self.mend();
-        }
-        Some(match done {
-            Goal::Take { term } => Done::Taken { term },
-            Goal::Release { term } => Done::Released { term },
-            Goal::Mend => Done::Mended { any: any_set },
-        })
-    }
-
     /// There is something to do right away.
     pub fn is_busy(&self) -> bool {
         self.change.wants_to_send() || self.announcing < self.places.len()
-    }
-
-    fn ask(&mut self) -> Result<(), Error> {
-        self.datagram.clear();
-        let removes = matches!(self.change.goal(), Some(Goal::Release { .. }));
-        while let Some((sequence, target)) = self.change.poll_request() {
-            let request = match target {
-                Target::Bearer(at) if removes => self.bearers.get(at).map(Raised::lower),
-                Target::Bearer(at) => self.bearers.get(at).map(Raised::raise),
-                Target::Address(at) if removes => self.places.get(at).and_then(Place::delete),
-                Target::Address(at) => self.places.get(at).and_then(Place::add),
-            };
-            match request {
-                Some(request) => request.append_to(&mut self.datagram, sequence),
-                // Its device went after the change began: nothing is there and nothing can be.
-                None => _ = self.change.answer(sequence),
-            }
-        }
-        if self.datagram.is_empty() {
-            return Ok(());
-        }
-        let attempt = if removes {
-            "removing addresses"
-        } else {
-            "adding addresses"
-        };
-        self.bulk.send(attempt, &self.datagram)
-    }
-
-    fn hear_answers(&mut self) -> Result<(), Error> {
-        let Some(goal) = self.change.goal() else {
-            return Ok(());
-        };
-        let (change, places, packets) = (&mut self.change, &mut self.places, &self.packets);
-        let any_set = &mut self.any_set;
-        let bearers = &self.bearers;
-        let received = self
-            .bulk
-            .receive(|sequence, outcome| match change.answer(sequence) {
-                Some(Target::Bearer(at)) => match (bearers.get(at), outcome) {
-                    (Some(bearer), Err(error)) => {
-                        log::error!("{} can't be set up or down: {error}", bearer.name());
-                    }
-                    _ => *any_set = true,
-                },
-                Some(Target::Address(at)) => {
-                    let Some(place) = places.get_mut(at) else {
-                        return;
-                    };
-                    if matches!(goal, Goal::Release { .. }) {
-                        if was_not_removed(place, outcome) {
-                            change.fail();
-                        }
-                    } else if was_set(place, outcome, goal == Goal::Mend) {
-                        *any_set = true;
-                        announce(packets, place);
-                    }
-                }
-                None => {}
-            });
-        match received? {
-            sys::netlink::Received::All => Ok(()),
-            sys::netlink::Received::Overrun => Err(Error::NoAnswer("changing addresses")),
-        }
     }
 
     /// Begins to tell every network where its virtual addresses are; `announce_some` goes on with it.
@@ -284,6 +198,15 @@ impl Addresses {
         }
     }
 
+    /// Removes the devices that were made here, with what is left on them: this process ends for good.
+    pub fn leave(&mut self) {
+        for bearer in &self.bearers {
+            if let Err(error) = self.route.execute(bearer.remove()) {
+                log::warn!("{}: {error}", bearer.name());
+            }
+        }
+    }
+
     /// Readable when the kernel has told something, and when somebody claims an address.
     pub fn fds(&self) -> [BorrowedFd<'_>; 3] {
         let [arp, neighbour] = self.wiretap.fds();
@@ -296,38 +219,6 @@ fn targets(bearers: &[Raised], places: &[Place]) -> impl Iterator<Item = Target>
     let seated = places.iter().enumerate();
     let seated = seated.filter_map(|(at, place)| place.device().map(|_| Target::Address(at)));
     (0..bearers.len()).map(Target::Bearer).chain(seated)
-}
-
-/// Notes what came of the request to set an address, and says what is news of it.
-fn was_set(place: &mut Place, outcome: Result<(), KernelError>, mends: bool) -> bool {
-    let was_refused = place.refusal().is_some();
-    let is_news = place.answered(outcome);
-    let prefix = place.prefix();
-    let device = place.device().map_or("?", |device| &device.name);
-    match place.refusal() {
-        Some(refusal) if is_news => log::error!(
-            "virtual address {prefix} can't be set on {device}: {refusal}; the others are served, \
-             this one is tried again now and then and when {device} changes"
-        ),
-        None if was_refused => log::info!("virtual address {prefix} is set on {device} now"),
-        None if mends => {
-            log::warn!("repaired: virtual address {prefix} was gone and is set again");
-        }
-        _ => {}
-    }
-    place.refusal().is_none()
-}
-
-fn was_not_removed(place: &Place, outcome: Result<(), KernelError>) -> bool {
-    let Err(error) = outcome else {
-        return false;
-    };
-    let error = Error::Refused("removing it", error);
-    if error.is_not_there() {
-        return false;
-    }
-    log::error!("virtual address {}: {error}; trying again", place.prefix());
-    true
 }
 
 /// Tells the network where an address is, unless the kernel would not have it there. A frame that can't be

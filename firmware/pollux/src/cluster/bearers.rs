@@ -26,6 +26,7 @@ pub struct Raised {
     is_up: bool,
     raise: Request,
     lower: Request,
+    remove: Request,
 }
 
 impl Raised {
@@ -47,6 +48,11 @@ impl Raised {
     pub fn lower(&self) -> &Request {
         &self.lower
     }
+
+    /// The request that removes it for good.
+    pub fn remove(&self) -> &Request {
+        &self.remove
+    }
 }
 
 /// Those that exist.
@@ -64,6 +70,7 @@ pub fn existing(
             is_up: device.up,
             raise: netlink::link::set_up(device.index, Some(bearer.card.mtu_bytes))?,
             lower: netlink::link::set_down(device.index)?,
+            remove: netlink::link::delete(device.index)?,
             name: bearer.name,
         })
     });

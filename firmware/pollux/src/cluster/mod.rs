@@ -94,6 +94,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     hurry();
     worker.start();
     while worker.turn()? {}
+    worker.addresses.leave();
     Ok(())
 }
 

@@ -256,7 +256,9 @@ fn a_virtual_mac_is_up_with_its_addresses_and_down_without_them() {
         assert_eq!(held(&mut addresses), [false, false]);
 
         // A second start finds what the first has made.
-        let again = Addresses::open(&config, 0).unwrap();
+        let mut again = Addresses::open(&config, 0).unwrap();
         assert_eq!(again.bearers[0].name(), name);
+        again.leave();
+        assert!(!ip("link show").contains(&name));
     });
 }
