@@ -7,39 +7,33 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 210.0;
-const RIGHT: f64 = 90.0;
+const RIGHT: f64 = 160.0;
 const TOP: f64 = 34.0;
 const ROW_HEIGHT: f64 = 22.0;
 const PANEL_GAP: f64 = 56.0;
 /// The scale, in milliseconds.
 const SCALE_MS: (f64, f64) = (1.0, 10_000.0);
 const OURS: &str = "#1f5f9f";
-const OTHERS: &str = "#8a8a8a";
+const OTHERS: &str = "#6a6a6a";
 
-/// The panels: fault, unit and heading.
-const PANELS: [(&str, &str, &str); 2] = [
-    (
-        "power-cut",
-        "ms",
-        "Power cut: longest time without an answer",
-    ),
+/// The panels: fault and heading.
+const PANELS: [(&str, &str); 3] = [
+    ("power-cut", "Power cut: longest time without an answer"),
     (
         "handover",
-        "ms",
         "Planned handover: longest time without an answer",
+    ),
+    (
+        "load",
+        "Nothing but load: longest time without an answer, and changes of owner",
     ),
 ];
 
-/// The SVG text.
+/// The SVG text; faults of which nothing was measured have no panel.
 pub(crate) fn to_svg(rows: &[Row]) -> String {
-    let panels: Vec<(&str, Vec<&Row>)> = PANELS
-        .iter()
-        .map(|(fault, unit, heading)| {
-            let of_panel = rows.iter().filter(|row| row.is(fault, unit));
-            (*heading, of_panel.collect())
-        })
-        .collect();
-    let heights = panels.iter().map(|(_, rows)| panel_height(rows.len()));
+    let panels = PANELS.map(|(fault, heading)| (heading, bars(rows, fault)));
+    let shown = || panels.iter().filter(|(_, bars)| !bars.is_empty());
+    let heights = shown().map(|(_, bars)| panel_height(bars.len()));
     let height = heights.sum::<f64>() + 8.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -47,12 +41,25 @@ pub(crate) fn to_svg(rows: &[Row]) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
     );
     let mut top = 0.0;
-    for (heading, rows) in panels {
-        panel(&mut svg, top, heading, &rows);
-        top += panel_height(rows.len());
+    for (heading, bars) in shown() {
+        panel(&mut svg, top, heading, bars);
+        top += panel_height(bars.len());
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// The rows of a fault, each with what is to be said beside its median.
+fn bars<'a>(rows: &'a [Row], fault: &str) -> Vec<(&'a Row, String)> {
+    let changes = |row: &Row| {
+        let of_row = |other: &&Row| other.is(fault, "changes") && other.title() == row.title();
+        let (_, median, _) = rows.iter().find(of_row)?.spread();
+        Some(format!(", {median:.0} changes"))
+    };
+    rows.iter()
+        .filter(|row| row.is(fault, "ms"))
+        .map(|row| (row, changes(row).unwrap_or_default()))
+        .collect()
 }
 
 fn panel_height(rows: usize) -> f64 {
@@ -66,8 +73,8 @@ fn x(ms: f64) -> f64 {
     LEFT + share * (WIDTH - LEFT - RIGHT)
 }
 
-fn panel(svg: &mut String, top: f64, heading: &str, rows: &[&Row]) {
-    let base = top + panel_height(rows.len()) - PANEL_GAP + TOP;
+fn panel(svg: &mut String, top: f64, heading: &str, bars: &[(&Row, String)]) {
+    let base = top + panel_height(bars.len()) - PANEL_GAP + TOP;
     let _ = writeln!(
         svg,
         "<text x=\"{LEFT}\" y=\"{:.1}\" font-size=\"15\" fill=\"#222222\">{heading}</text>",
@@ -90,13 +97,13 @@ fn panel(svg: &mut String, top: f64, heading: &str, rows: &[&Row]) {
         );
     }
     let mut y = top + TOP + ROW_HEIGHT / 2.0;
-    for row in rows {
-        bar(svg, y, row);
+    for (row, note) in bars {
+        bar(svg, y, row, note);
         y += ROW_HEIGHT;
     }
 }
 
-fn bar(svg: &mut String, y: f64, row: &Row) {
+fn bar(svg: &mut String, y: f64, row: &Row, note: &str) {
     let colour = if row.is_ours() { OURS } else { OTHERS };
     let (min, median, max) = row.spread();
     let _ = writeln!(
@@ -104,7 +111,7 @@ fn bar(svg: &mut String, y: f64, row: &Row) {
         "<text x=\"{:.1}\" y=\"{text_y:.1}\" text-anchor=\"end\" fill=\"{colour}\">{}</text>\n\
          <path d=\"M{:.1} {y:.1}H{:.1}\" stroke=\"{colour}\" stroke-width=\"5\" stroke-opacity=\"0.4\"/>\n\
          <circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\"/>\n\
-         <text x=\"{:.1}\" y=\"{text_y:.1}\" fill=\"{colour}\">{median:.0} ms</text>",
+         <text x=\"{:.1}\" y=\"{text_y:.1}\" fill=\"{colour}\">{median:.0} ms{note}</text>",
         LEFT - 10.0,
         row.title(),
         x(min),
@@ -126,7 +133,7 @@ mod tests {
         };
         let rows: Vec<_> = [
             row("pollux", "power-cut", "ms"),
-            row("ucarp", "handover", "ms"),
+            row("ucarp", "load", "ms"),
             row("ucarp", "load", "changes"),
         ]
         .into_iter()
@@ -134,7 +141,8 @@ mod tests {
         .collect();
         let svg = to_svg(&rows);
         assert_eq!(svg.matches("<circle").count(), 2);
-        assert_eq!(svg.matches(">100 ms</text>").count(), 4);
+        assert!(svg.contains(">100 ms</text>") && svg.contains(">100 ms, 100 changes</text>"));
+        assert!(svg.contains("Power cut") && !svg.contains("Planned handover"));
         assert_eq!(svg.matches(OURS).count(), 4);
         assert!((x(100.0) - f64::midpoint(x(1.0), x(10_000.0))).abs() < 0.001);
     }
