@@ -5,6 +5,8 @@
 mod exchange;
 mod news;
 #[cfg(test)]
+mod segment_tests;
+#[cfg(test)]
 mod tests;
 
 use super::bearers::{self, Raised};

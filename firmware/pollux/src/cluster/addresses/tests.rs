@@ -8,7 +8,7 @@ use plan::config::VirtualAddress;
 use std::process::Command;
 use std::time::Instant;
 
-fn ip(words: &str) -> String {
+pub(super) fn ip(words: &str) -> String {
     let output = Command::new("ip").args(words.split(' ')).output().unwrap();
     assert!(output.status.success(), "ip {words}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -41,7 +41,7 @@ fn config(addresses: impl Iterator<Item = String>) -> Config {
     config
 }
 
-fn two() -> Config {
+pub(super) fn two() -> Config {
     config(
         ["198.51.100.10/24", "2001:db8::10/64"]
             .map(String::from)
@@ -50,7 +50,7 @@ fn two() -> Config {
 }
 
 /// Turns until something was brought about.
-fn finish(addresses: &mut Addresses) -> (Done, usize) {
+pub(super) fn finish(addresses: &mut Addresses) -> (Done, usize) {
     (1..)
         .find_map(|turns| addresses.advance().map(|done| (done, turns)))
         .unwrap()
