@@ -85,7 +85,7 @@ fn play(
     Ok([cut, given, taken])
 }
 
-/// Adds the requests up, and says of each that should not have failed how it did.
+/// Adds the requests up, and says of each that failed how it did.
 fn add_requests(
     requests: &[Request],
     changes: &[Change],
@@ -93,20 +93,24 @@ fn add_requests(
     report: &mut Report,
 ) {
     let is_touched = |request: &&Request| changes.iter().any(|change| change.touches(request));
-    let undisturbed: Vec<_> = requests
-        .iter()
-        .filter(|request| !is_touched(request))
-        .collect();
-    for request in &undisturbed {
+    for request in requests {
         if let Err(why) = &request.outcome {
             let at_s = crate::timeline::seconds(timeline.at_ms(request.began));
             let millis = milliseconds(request.ended.duration_since(request.began));
+            let when = if is_touched(&request) {
+                "amid"
+            } else {
+                "OUTSIDE"
+            };
             timeline.note(
                 "client",
-                format!("request begun at {at_s:.3} s failed after {millis:.0} ms: {why}"),
+                format!(
+                    "request begun at {at_s:.3} s failed after {millis:.0} ms, {when} a change of role: {why}"
+                ),
             );
         }
     }
+    let undisturbed = requests.iter().filter(|request| !is_touched(request));
     report.set_requests(tally(requests), &tally(undisturbed));
 }
 

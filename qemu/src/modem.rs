@@ -4,7 +4,10 @@
 
 use crate::timeline::lock;
 use anyhow::{Context, Result, bail};
+use nix::sys::socket::{MsgFlags, send};
+use socket2::SockRef;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -72,6 +75,8 @@ impl NullModem {
         let (Some(here), Some(there)) = (self.ends.get(side), self.ends.get(1 - side)) else {
             return;
         };
+        // The kernel makes of it what it keeps at least: a few frames.
+        let _ = SockRef::from(&stream).set_send_buffer_size(1);
         *lock(&here.to_box) = stream.try_clone().ok();
         let mut line = Line::new(side);
         let mut bytes = [0; 1024];
@@ -81,10 +86,11 @@ impl NullModem {
             line.spoil(bytes, self.noise_every_bytes.load(Ordering::Relaxed));
             line.pace(bytes.len(), self.baud.load(Ordering::Relaxed));
             if !here.is_mute.load(Ordering::Relaxed)
-                && let Some(mut far) = lock(&there.to_box).as_ref()
+                && let Some(far) = lock(&there.to_box).as_ref()
             {
-                // A far end whose power is off hears nothing, as with a real cable.
-                let _ = far.write_all(bytes);
+                // A far end whose power is off hears nothing, and one that does not listen loses what it is
+                // told, as with a real cable: a box that boots must not find seconds of the past in its port.
+                let _ = send(far.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT);
             }
         }
         *lock(&here.to_box) = None;

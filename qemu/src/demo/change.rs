@@ -25,12 +25,11 @@ impl Change {
         milliseconds(self.outage.duration())
     }
 
-    /// Without connection sync (a later version), a connection that is open while the boxes change roles is
-    /// lost; only what neither began nor was under way meanwhile must have succeeded.
+    /// The request began before the new active box said that it is, and was not over when the change began.
+    /// Only such a one may fail: what begins after the takeover must succeed, and a connection that was open
+    /// while the addresses moved is known to the old active box alone.
     pub fn touches(&self, request: &Request) -> bool {
-        let from = self.begun.min(self.outage.from);
-        let to = self.done.max(self.outage.to);
-        request.began <= to && request.ended >= from
+        request.began <= self.done && request.ended >= self.begun
     }
 }
 

@@ -115,21 +115,6 @@ pub fn traffic(stage: &mut Stage) -> Result<()> {
             .collect();
         let note = format!("{} of {} requests failed", failed.len(), requests.len());
         stage.world.timeline.note("client", note);
-        for request in &failed {
-            let since = |moment: Instant| {
-                let after = moment.saturating_duration_since(begun).as_millis();
-                let before = begun.saturating_duration_since(moment).as_millis();
-                format!("{after}-{before} ms")
-            };
-            let text = format!(
-                "failed: began {} ended {} {:?}; done {}",
-                since(request.began),
-                since(request.ended),
-                request.outcome,
-                since(line.at)
-            );
-            stage.world.timeline.note("client", text);
-        }
         let is_excused = |request: &&Request| request.began < line.at && request.ended > begun;
         let wrong = failed.iter().find(|request| !is_excused(request));
         let found = format!("{wrong:?}");
