@@ -47,6 +47,8 @@ pub struct Link {
     echoed: u64,
     heard: Option<Heard>,
     fresh_at: Option<Instant>,
+    /// The start of the peer that has proven here that it hears us, and was not replaced since.
+    proven: Option<u64>,
     /// The link is up until then; `None`: it is down.
     up_until: Option<Instant>,
     reported_up: bool,
@@ -79,6 +81,9 @@ pub enum Trust {
     Greeting,
     /// It was overtaken by a newer one: nothing is believed.
     Late,
+    /// The peer does not hear us any more. What it says is no replay, being newer than all it has said here
+    /// since it was proven.
+    OneWay,
 }
 
 /// The start of the peer that this link listens to.
@@ -167,6 +172,7 @@ impl Link {
             echoed: 0,
             heard: None,
             fresh_at: None,
+            proven: None,
             up_until: None,
             reported_up: false,
             unproven: None,
@@ -305,6 +311,7 @@ impl Link {
     pub fn receive(&mut self, now: Instant, beat: &Beat, mine: u64) -> Result<Trust, Rejection> {
         let fresh = self.is_fresh(beat, mine);
         let keeps_to_another = self.keeps_to_another(now, beat);
+        let was_proven = self.proven == Some(beat.incarnation);
         match &mut self.heard {
             Some(heard) if heard.incarnation == beat.incarnation => {
                 if beat.sequence <= heard.sequence {
@@ -323,26 +330,35 @@ impl Link {
             // Who proves that it hears us now is the peer; who does not may be a capture, and must not
             // turn our echo away from the one we know.
             Some(_) if keeps_to_another && !fresh => return self.distrust(now, beat),
-            _ => self.heard = Some(Heard::first(beat, now)),
+            _ => {
+                self.heard = Some(Heard::first(beat, now));
+                self.proven = None;
+            }
         }
         self.received = self.received.saturating_add(1);
         if fresh {
             self.echoed = beat.echo.map_or(self.echoed, |echo| echo.sequence);
             self.fresh_at = Some(now);
             self.up_until = Some(now + self.patience);
+            self.proven = Some(beat.incarnation);
             self.unproven = None;
         }
         // News sent faster than ours come in echo nothing new. While the link is up they are believed,
         // being newer than what proved it; they don't keep it up.
         if self.is_up() {
             Ok(Trust::Proven)
+        } else if was_proven {
+            Ok(Trust::OneWay)
         } else {
             self.distrust(now, beat)
         }
     }
 
-    /// The sender does not prove that it hears us: a start that is new to us may need a moment for that.
-    fn distrust(&mut self, now: Instant, beat: &Beat) -> Result<Trust, Rejection> {
+    /// The sender does not prove that it hears us: for a moment that is ordinary.
+    ///
+    /// # Errors
+    /// It has been so for longer.
+    pub fn distrust(&mut self, now: Instant, beat: &Beat) -> Result<Trust, Rejection> {
         let since = match self.unproven {
             Some((incarnation, since)) if incarnation == beat.incarnation => since,
             _ => now,
@@ -409,6 +425,7 @@ impl Link {
             .is_some_and(|heard| heard.incarnation != incarnation)
         {
             self.heard = None;
+            self.proven = None;
             self.up_until = None;
         }
     }

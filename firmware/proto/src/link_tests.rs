@@ -111,7 +111,7 @@ fn a_line_that_carries_one_way_only_goes_down_though_frames_come_in() {
     assert!(!link.is_up());
     let now = send(&mut link, 1);
     let got = link.receive(now, &beat(PEER, 10, Some((MINE, last))), MINE);
-    assert_eq!(got, Ok(Trust::Greeting));
+    assert_eq!(got, Ok(Trust::OneWay));
 }
 
 #[test]

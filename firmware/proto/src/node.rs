@@ -52,8 +52,10 @@ const RETIRED_MAX: usize = 8;
 struct Peer {
     incarnation: u64,
     standing: Standing,
-    /// Some link to it is up.
+    /// Some link to it is up, or it talks.
     alive: bool,
+    /// It is heard, whether or not it hears this box; until then.
+    talks_until: Option<Instant>,
 }
 
 /// One box of the pair. A copy goes its own way from here on, which is how tests try what may follow.
@@ -254,6 +256,7 @@ impl Node {
             .chain(self.probe_at())
             .chain(vacant)
             .chain(self.contest)
+            .chain(self.peer.as_ref().and_then(|peer| peer.talks_until))
             .chain(better)
             .min()
             .unwrap_or(idle)

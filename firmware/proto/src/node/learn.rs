@@ -39,17 +39,28 @@ impl Node {
         Ok(beat)
     }
 
-    /// Lets the link judge the beat; what it proves is believed, and what it asks is answered.
+    /// Lets the link judge the beat; what it proves is believed, and what it asks is answered. So is what a
+    /// proven peer says that does not hear this box any more: enough to give way to it, and not to take from
+    /// it what it holds.
     fn hear(&mut self, link: LinkIndex, beat: &Beat) -> Result<(), Rejection> {
         let link = self.links.get_mut(usize::from(link.0));
         let link = link.ok_or(Rejection::WrongLink)?;
-        match link.receive(self.now, beat, self.incarnation)? {
+        let verdict = match link.receive(self.now, beat, self.incarnation)? {
             Trust::Greeting | Trust::Late => return Ok(()),
-            Trust::Proven if beat.asks => link.hurry(self.now),
-            Trust::Proven => {}
-        }
+            Trust::OneWay => link.distrust(self.now, beat).map(|_| ()),
+            Trust::Proven => {
+                if beat.asks {
+                    link.hurry(self.now);
+                }
+                Ok(())
+            }
+        };
+        let talks_until = self.now + link.patience();
         self.believe(beat);
-        Ok(())
+        if let Some(peer) = &mut self.peer {
+            peer.talks_until = Some(talks_until);
+        }
+        verdict
     }
 
     /// Takes over what the peer says of itself, unless a faster link has said newer things.
@@ -72,6 +83,7 @@ impl Node {
                     incarnation: beat.incarnation,
                     standing: beat.standing,
                     alive: false,
+                    talks_until: None,
                 });
                 if let Some(before) = before {
                     self.bury(&before, beat.incarnation);
@@ -114,8 +126,9 @@ impl Node {
 
     /// Says whether the peer is alive, lets go and runs the same config.
     pub(super) fn judge_peer(&mut self) {
-        let alive = self.links.iter().any(Link::is_up);
+        let any_up = self.links.iter().any(Link::is_up);
         let Some(peer) = &mut self.peer else { return };
+        let alive = any_up || peer.talks_until.is_some();
         let was_alive = core::mem::replace(&mut peer.alive, alive);
         let standing = peer.standing;
         if alive != was_alive {
@@ -131,7 +144,7 @@ impl Node {
         if standing.state.holds() {
             self.abandoned = false;
         }
-        self.judge_contest(&standing);
+        self.judge_contest(&standing, !was_alive);
         if self.standing.state == State::Taking {
             // Whoever lets go now may do so after the announcements that come with the taking.
             return;
@@ -144,13 +157,14 @@ impl Node {
 
     /// Announces the addresses while the peer does not let go of them: at once where it says to hold them,
     /// too, and after a while where it only can't get rid of them.
-    fn judge_contest(&mut self, peer: &Standing) {
+    fn judge_contest(&mut self, peer: &Standing, is_back: bool) {
         let outranks = self.standing.term > peer.term;
         if !self.standing.state.holds() || !peer.state.is_in_office() || !outranks {
             self.contest = None;
             return;
         }
-        let is_rival = peer.state == State::Active;
+        // Who hands over says so before it lets go; who was not heard until now held them beside this box.
+        let is_rival = is_back || peer.state == State::Active;
         let due = match self.contest {
             None if is_rival => self.now,
             None => self.now + RELEASE_RETRY,

@@ -111,6 +111,9 @@ impl Node {
         for link in &mut self.links {
             link.expire(self.now);
         }
+        if let Some(peer) = &mut self.peer {
+            peer.talks_until = peer.talks_until.filter(|end| *end > self.now);
+        }
         let mut asks = false;
         while let Some(at) = self.probe_at()
             && at <= self.now

@@ -185,6 +185,31 @@ fn a_cable_that_carries_one_way_only_is_down_at_both_ends() {
 }
 
 #[test]
+fn where_all_links_carry_one_way_only_one_box_stays_active() {
+    for cut in [CASTOR, POLLUX] {
+        let mut world = World::settled(&[UDP, UDP]);
+        for cable in &mut world.cables {
+            cable.cut[cut] = true;
+        }
+        world.run(ms(10_000));
+        // Who is not heard gives way to the other, and who is heard is not taken for dead.
+        if cut == CASTOR {
+            world.expect([State::Standby, State::Active]);
+        } else {
+            world.expect([State::Active, State::Standby]);
+        }
+        assert!(world.both_held_max <= ms(5), "{}", world.story());
+        assert!(world.none_held_max.is_zero(), "{}", world.story());
+        // The one that is heard dies: its last words keep nobody waiting.
+        let heard = 1 - cut;
+        world.power_cut(heard);
+        world.run(ms(300));
+        world.expect_alone(cut, State::Active);
+        assert!(world.none_held_max <= ms(210), "{}", world.story());
+    }
+}
+
+#[test]
 fn a_cable_that_carries_one_way_only_is_told_where_frames_come_in() {
     let mut world = World::settled(&[UDP, UDP]);
     world.cables[0].cut[CASTOR] = true;
