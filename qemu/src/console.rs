@@ -282,5 +282,6 @@ impl Reader {
 /// A change of role, which belongs into the timeline.
 pub fn is_news(line: &str) -> bool {
     let is_logged = line.starts_with('[');
-    is_logged && (line.contains(" -> ") || line.ends_with(", ready"))
+    let is_transition = line.contains(" -> ") && line.contains(", term ");
+    is_logged && (is_transition || line.ends_with(", ready"))
 }

@@ -4,13 +4,12 @@
 
 use crate::timeline::lock;
 use anyhow::{Context, Result, bail};
-use nix::sys::socket::{MsgFlags, send};
 use socket2::SockRef;
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,14 +19,44 @@ const HEARD_BYTES_MAX: usize = 64 * 1024;
 /// Start bit, eight bits, stop bit.
 const BITS_PER_BYTE: f64 = 10.0;
 
+/// Bytes on their way to a box: five beats. A real line holds none, but an emulated box may take its time.
+/// What comes on top is lost, as in a port that overruns: a box that boots must not find seconds of its twin's
+/// past in there.
+const ON_THE_WAY_BYTES_MAX: usize = 512;
+
 /// One end of the cable.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct End {
     to_box: Mutex<Option<UnixStream>>,
+    line: SyncSender<u8>,
     /// What the box said last.
     heard: Mutex<Vec<u8>>,
     /// Its transmit wire is cut.
     is_mute: AtomicBool,
+}
+
+impl End {
+    fn new() -> (Arc<Self>, Receiver<u8>) {
+        let (line, far) = mpsc::sync_channel(ON_THE_WAY_BYTES_MAX);
+        let end = End {
+            to_box: Mutex::default(),
+            line,
+            heard: Mutex::default(),
+            is_mute: AtomicBool::default(),
+        };
+        (Arc::new(end), far)
+    }
+
+    /// Hands what is on the line to the box, which hears nothing while its power is off.
+    fn deliver(&self, line: &Receiver<u8>) {
+        while let Ok(byte) = line.recv() {
+            let bytes: Vec<u8> = [byte].into_iter().chain(line.try_iter()).collect();
+            let to_box = lock(&self.to_box).as_ref().map(UnixStream::try_clone);
+            if let Some(Ok(mut to_box)) = to_box {
+                let _ = to_box.write_all(&bytes);
+            }
+        }
+    }
 }
 
 /// A line as it is in a long cable beside a motor.
@@ -50,20 +79,30 @@ pub struct NullModem {
 impl NullModem {
     /// Listens for the two QEMUs on `sockets`, again after each power cut.
     pub fn listen(sockets: [&Path; 2]) -> Result<Self> {
+        let (ends, lines): (Vec<_>, Vec<_>) = [End::new(), End::new()].into_iter().unzip();
+        let ends = <[Arc<End>; 2]>::try_from(ends).ok();
         let cable = NullModem {
-            ends: Default::default(),
+            ends: ends.context("a null modem has two ends")?,
             baud: Arc::default(),
             noise_every_bytes: Arc::default(),
         };
-        for (side, socket) in sockets.into_iter().enumerate() {
+        for (side, (socket, line)) in sockets.into_iter().zip(lines).enumerate() {
             let listener = UnixListener::bind(socket)
                 .with_context(|| format!("listening on {}", socket.display()))?;
-            let cable = cable.clone();
+            let speaker = cable.clone();
             thread::Builder::new()
                 .name(format!("null modem {side}"))
                 .spawn(move || {
                     for stream in listener.incoming().flatten() {
-                        cable.carry(side, stream);
+                        speaker.carry(side, stream);
+                    }
+                })?;
+            let end = cable.ends.get(side).map(Arc::clone);
+            thread::Builder::new()
+                .name(format!("line to {side}"))
+                .spawn(move || {
+                    if let Some(end) = end {
+                        end.deliver(&line);
                     }
                 })?;
         }
@@ -85,12 +124,9 @@ impl NullModem {
             remember(&mut lock(&here.heard), bytes);
             line.spoil(bytes, self.noise_every_bytes.load(Ordering::Relaxed));
             line.pace(bytes.len(), self.baud.load(Ordering::Relaxed));
-            if !here.is_mute.load(Ordering::Relaxed)
-                && let Some(far) = lock(&there.to_box).as_ref()
-            {
-                // A far end whose power is off hears nothing, and one that does not listen loses what it is
-                // told, as with a real cable: a box that boots must not find seconds of the past in its port.
-                let _ = send(far.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT);
+            if !here.is_mute.load(Ordering::Relaxed) {
+                // Where the line is full, the rest is lost.
+                let _ = bytes.iter().try_for_each(|byte| there.line.try_send(*byte));
             }
         }
         *lock(&here.to_box) = None;

@@ -77,10 +77,15 @@ impl Sight {
 impl Seen {
     /// An unplanned takeover: served again in time, and nobody answered for an address no longer than that.
     pub fn ensure_outage(&self) -> Result<()> {
+        self.ensure_outage_under(OUTAGE_MAX)
+    }
+
+    /// The same with a limit of the caller's.
+    pub fn ensure_outage_under(&self, max: Duration) -> Result<()> {
         let vacancy = self.record.vacancy();
         let found = format!("{:?}, and {vacancy:?} without an owner", self.outage);
-        let what = format!("the outage should be under {OUTAGE_MAX:?}");
-        ensure(self.outage.max(vacancy) < OUTAGE_MAX, &what, &found)
+        let what = format!("the outage should be under {max:?}");
+        ensure(self.outage.max(vacancy) < max, &what, &found)
     }
 
     /// A planned change, or nothing that should touch traffic: next to no probe is lost.
