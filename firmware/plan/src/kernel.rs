@@ -87,6 +87,13 @@ pub struct DestinationCounters {
     pub inactive_connections: u32,
     /// Connections since it was added (IPVS_STATS_ATTR_CONNS).
     pub connections_total: u64,
+    /// Packets to it since then (IPVS_STATS_ATTR_INPKTS).
+    pub packets_in_total: u64,
+    /// Bytes to it since then (IPVS_STATS_ATTR_INBYTES).
+    pub bytes_in_total: u64,
+    /// Bytes from it since then, none where they do not come by here: direct, tunnel
+    /// (IPVS_STATS_ATTR_OUTBYTES).
+    pub bytes_out_total: u64,
 }
 
 /// Everything that plans are made about.

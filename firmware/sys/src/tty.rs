@@ -4,13 +4,27 @@
 use crate::Error;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::termios::{self, InputFlags, LocalFlags, OutputFlags, SetArg, Termios};
+use nix::sys::termios::{self, BaudRate, InputFlags, LocalFlags, OutputFlags, SetArg, Termios};
 use nix::unistd::setsid;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// The speeds that consoles are set to, in bits per second.
+const SPEEDS: [(BaudRate, u32); 10] = [
+    (BaudRate::B1200, 1200),
+    (BaudRate::B2400, 2400),
+    (BaudRate::B4800, 4800),
+    (BaudRate::B9600, 9600),
+    (BaudRate::B19200, 19200),
+    (BaudRate::B38400, 38400),
+    (BaudRate::B57600, 57600),
+    (BaudRate::B115200, 115_200),
+    (BaudRate::B230400, 230_400),
+    (BaudRate::B460800, 460_800),
+];
 
 /// Columns and rows of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +108,26 @@ pub fn size(tty: &impl AsFd) -> Option<Size> {
     (known && size.columns > 0 && size.rows > 0).then_some(size)
 }
 
+/// Bits per second on the line as the terminal is set; `None` where it has no line or hangs up.
+/// A terminal without wires, such as a screen, names some speed, too.
+#[must_use]
+pub fn speed_baud(tty: &impl AsFd) -> Option<u32> {
+    let mode = termios::tcgetattr(tty).ok()?;
+    let named = termios::cfgetospeed(&mode);
+    let found = SPEEDS.iter().find(|(rate, _)| *rate == named);
+    found.map(|(_, baud)| *baud)
+}
+
+/// Bytes written that the terminal's driver has not sent yet (TIOCOUTQ); 0 where it does not say.
+#[must_use]
+pub fn unsent_bytes(tty: &impl AsFd) -> usize {
+    let mut count: libc::c_int = 0;
+    let fd = tty.as_fd().as_raw_fd();
+    // SAFETY: TIOCOUTQ writes one int, which outlives the call.
+    let known = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) } == 0;
+    usize::try_from(count).ok().filter(|_| known).unwrap_or(0)
+}
+
 /// Leads a new session on the terminal at stdin: its hang-up is a SIGHUP to us. Async-signal-safe.
 pub(crate) fn lead_session() -> Result<(), Errno> {
     setsid()?;
@@ -144,6 +178,17 @@ mod tests {
             })
         );
         assert_eq!(size(&openpty(None, None).unwrap().slave), None);
+    }
+
+    #[test]
+    fn a_line_tells_its_speed_and_what_waits_in_it() {
+        let pty = openpty(None, None).unwrap();
+        let mut mode = termios::tcgetattr(&pty.slave).unwrap();
+        termios::cfsetspeed(&mut mode, BaudRate::B9600).unwrap();
+        termios::tcsetattr(&pty.slave, SetArg::TCSANOW, &mode).unwrap();
+        assert_eq!(speed_baud(&pty.slave), Some(9600));
+        assert_eq!(unsent_bytes(&pty.slave), 0);
+        assert_eq!(speed_baud(&File::open("/dev/null").unwrap()), None);
     }
 
     #[test]

@@ -63,5 +63,8 @@ impl NlAttrType for DestinationAttribute {}
 #[neli_enum(serialized_type = "u16")]
 pub(crate) enum StatsAttribute {
     Connections = 1,
+    PacketsIn = 2,
+    BytesIn = 4,
+    BytesOut = 5,
 }
 impl NlAttrType for StatsAttribute {}

@@ -88,19 +88,20 @@ pub(super) fn decode(
         inactive_connections: dest
             .u32(DestinationAttribute::InactiveConnections)
             .unwrap_or(0),
-        connections_total: connections(&dest).unwrap_or(0),
+        connections_total: total(&dest, StatsAttribute::Connections),
+        packets_in_total: total(&dest, StatsAttribute::PacketsIn),
+        bytes_in_total: total(&dest, StatsAttribute::BytesIn),
+        bytes_out_total: total(&dest, StatsAttribute::BytesOut),
     };
     Ok((destination, counters))
 }
 
-/// In 64 bits, or in 32 from kernels before 4.1.
-fn connections(dest: &GenlAttrHandle<'_, DestinationAttribute>) -> Option<u64> {
+/// All in 64 bits, or some in 32 from kernels before 4.1; 0 where there is none.
+fn total(dest: &GenlAttrHandle<'_, DestinationAttribute>, counter: StatsAttribute) -> u64 {
     let stats = |kind| dest.get_nested_attributes::<StatsAttribute>(kind).ok();
-    if let Some(stats) = stats(DestinationAttribute::Stats64) {
-        let bytes = stats.bytes(StatsAttribute::Connections)?;
-        return bytes.try_into().ok().map(u64::from_ne_bytes);
-    }
-    stats(DestinationAttribute::Stats)?
-        .u32(StatsAttribute::Connections)
-        .map(u64::from)
+    let stats = stats(DestinationAttribute::Stats64).or_else(|| stats(DestinationAttribute::Stats));
+    let bytes = stats.as_ref().and_then(|stats| stats.bytes(counter));
+    let wide = bytes.and_then(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes));
+    let narrow = || bytes.and_then(|bytes| bytes.try_into().ok().map(u32::from_ne_bytes));
+    wide.or_else(|| narrow().map(u64::from)).unwrap_or(0)
 }

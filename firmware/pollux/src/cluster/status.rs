@@ -5,6 +5,10 @@ use super::settings;
 use crate::ipc::control::{AddressStatus, ClusterStatus, LinkStatus, PeerStatus, TransitionStatus};
 use plan::config::Config;
 use proto::report;
+use proto::wire::Rejection;
+
+/// Why a byte stream holds what is no frame.
+const LINE_NOISE: &str = "line noise; some is ordinary while the other box starts";
 
 /// What happened to a link below the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +35,10 @@ pub fn cluster_status(
         ready: status.ready,
         term: status.term,
         since_ms: status.since_ms,
+        dead_ms: status.dead_ms,
+        dead_configured_ms: status.dead_configured_ms,
+        silence_max_ms: status.silence_max_ms,
+        delay_us: status.delay_us,
         peer: status
             .peer
             .as_ref()
@@ -53,6 +61,7 @@ fn peer_status(name: &str, peer: &report::PeerStatus) -> PeerStatus {
         role: peer.state.to_string(),
         term: peer.term,
         ready: peer.ready,
+        dead_ms: peer.dead_ms,
         generation: peer.generation,
         digest: peer.digest,
     }
@@ -61,26 +70,33 @@ fn peer_status(name: &str, peer: &report::PeerStatus) -> PeerStatus {
 fn link_status(link: &report::LinkStatus, facts: &LinkFacts) -> LinkStatus {
     let by_protocol = link.rejected.iter();
     let mut rejected: Vec<_> = by_protocol
-        .map(|(rejection, count)| (cause(&rejection.to_string()), *count))
+        .map(|(rejection, count)| (cause(*rejection), *count))
         .collect();
-    let below = [("line noise", facts.noise), ("not sent", facts.unsent)];
-    let below = below.into_iter().filter(|(_, count)| *count > 0);
-    rejected.extend(below.map(|(cause, count)| (cause.into(), count)));
+    if facts.noise > 0 {
+        rejected.push((LINE_NOISE.into(), facts.noise));
+    }
     LinkStatus {
         name: facts.name.clone(),
         up: link.up,
         silent_ms: link.silent_ms,
-        beat_ms: u32::try_from(link.beat_ms).unwrap_or(u32::MAX),
+        beat_ms: link.beat_ms,
+        dead_ms: link.dead_ms,
+        jitter_us: link.jitter_us,
+        loss_permille: link.loss_permille,
         sent: link.sent,
         received: link.received,
         lost: link.lost,
         rejected,
+        unsent: facts.unsent,
     }
 }
 
-/// The words before the advice: a table has no room for more.
-fn cause(words: &str) -> String {
-    words.split(';').next().unwrap_or_default().into()
+/// In words, what to do about it included.
+fn cause(rejection: Rejection) -> String {
+    match rejection.is_alarming() {
+        true => rejection.to_string(),
+        false => format!("{rejection}; no harm where others share the segment"),
+    }
 }
 
 fn transition_status(past: &report::PastTransition) -> TransitionStatus {

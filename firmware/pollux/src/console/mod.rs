@@ -5,9 +5,12 @@
 mod commands;
 mod editor;
 mod keys;
+#[cfg(test)]
+mod samples;
 mod shell;
 mod table;
 mod view;
+mod view_pair;
 mod view_services;
 pub mod visit;
 

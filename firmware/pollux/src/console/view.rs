@@ -3,9 +3,8 @@
 
 use super::commands;
 use super::table::Table;
-use crate::ipc::control::{
-    AddressStatus, ClusterStatus, Hello, LinkStatus, PeerStatus, Status, WorkerStatus,
-};
+use super::view_pair;
+use crate::ipc::control::{Hello, Status, WorkerStatus};
 use core::fmt::Write;
 
 pub use super::view_services::services;
@@ -34,7 +33,7 @@ pub fn help() -> String {
 pub fn status(node: &str, status: &Status) -> String {
     let mut out = String::new();
     match &status.cluster {
-        Ok(cluster) => cluster_part(node, cluster, status, &mut out),
+        Ok(cluster) => view_pair::pair(node, cluster, status, &mut out),
         Err(why) => {
             let _ = writeln!(out, "{node}: {why}");
         }
@@ -43,136 +42,6 @@ pub fn status(node: &str, status: &Status) -> String {
     worker_part(&status.workers, &mut out);
     box_part(status, &mut out);
     out
-}
-
-fn cluster_part(node: &str, cluster: &ClusterStatus, status: &Status, out: &mut String) {
-    let ready = if cluster.ready { "ready" } else { "not ready" };
-    let _ = writeln!(
-        out,
-        "{node}: {}, {ready}; term {}, since {}",
-        cluster.role,
-        cluster.term,
-        span(cluster.since_ms)
-    );
-    let _ = writeln!(out, "peer: {}", peer(cluster.peer.as_ref()));
-    let _ = writeln!(
-        out,
-        "config: generation {}, digest {:016x}; {}",
-        status.generation,
-        status.digest,
-        drift(status, cluster.peer.as_ref())
-    );
-    link_part(&cluster.links, out);
-    address_part(cluster, out);
-    transition_part(cluster, out);
-}
-
-fn peer(peer: Option<&PeerStatus>) -> String {
-    let Some(peer) = peer else {
-        return "never heard of since this box started".into();
-    };
-    if !peer.alive {
-        return format!("{} is silent; it was {}", peer.name, peer.role);
-    }
-    let ready = if peer.ready { "ready" } else { "not ready" };
-    format!(
-        "{} is {}, {ready}; term {}",
-        peer.name, peer.role, peer.term
-    )
-}
-
-fn drift(status: &Status, peer: Option<&PeerStatus>) -> String {
-    match peer {
-        None => "the peer's is not known".into(),
-        Some(peer) if peer.digest == status.digest => "the peer's is the same".into(),
-        Some(peer) => format!(
-            "DRIFT: {} has generation {}, digest {:016x}",
-            peer.name, peer.generation, peer.digest
-        ),
-    }
-}
-
-fn link_part(links: &[LinkStatus], out: &mut String) {
-    let mut table = Table::new(
-        1,
-        &[
-            "link", "state", "beat", "silent", "received", "loss", "rejected",
-        ],
-    );
-    for link in links {
-        let state = if link.up { "up" } else { "DOWN" };
-        let silent = link.silent_ms.map_or("-".into(), span);
-        let rejected: Vec<_> = link
-            .rejected
-            .iter()
-            .map(|(reason, count)| format!("{reason} {count}"))
-            .collect();
-        table.row([
-            link.name.clone(),
-            state.into(),
-            format!("{} ms", link.beat_ms),
-            silent,
-            link.received.to_string(),
-            loss(link.lost, link.received),
-            rejected.join(", "),
-        ]);
-    }
-    out.push_str(&table.render());
-}
-
-/// Lost frames in percent of all that were sent to us, one decimal.
-fn loss(lost: u64, received: u64) -> String {
-    let sent = lost.saturating_add(received);
-    let permille = u128::from(lost)
-        .saturating_mul(1000)
-        .checked_div(u128::from(sent))
-        .unwrap_or(0);
-    format!("{}.{}%", permille / 10, permille % 10)
-}
-
-fn address_part(cluster: &ClusterStatus, out: &mut String) {
-    let mut table = Table::new(1, &["virtual address", "device", "kernel"]);
-    for address in &cluster.virtual_addresses {
-        let prefix = address.prefix;
-        table.row([
-            format!("{}/{}", prefix.address, prefix.length),
-            address.device.clone().unwrap_or("no such device".into()),
-            if address.held { "held" } else { "not held" }.into(),
-        ]);
-    }
-    out.push_str(&table.render());
-    for address in &cluster.virtual_addresses {
-        address_trouble(address, out);
-    }
-}
-
-/// What the table of addresses has no room for.
-fn address_trouble(address: &AddressStatus, out: &mut String) {
-    let own = address.prefix.address;
-    if let Some(refusal) = &address.refusal {
-        let _ = writeln!(out, "{own} can't be set: {refusal}");
-    }
-    if let Some(rival) = &address.rival {
-        let mac = plan::config::Device::Mac(rival.mac);
-        let (claims, ago) = (rival.claims, span(rival.ago_ms));
-        let _ = writeln!(
-            out,
-            "{own} claimed by {mac} too: {claims} times, last {ago} ago"
-        );
-    }
-}
-
-fn transition_part(cluster: &ClusterStatus, out: &mut String) {
-    let mut table = Table::new(1, &["ago", "transition", "term", "reason"]);
-    for transition in &cluster.transitions {
-        table.row([
-            span(transition.ago_ms),
-            format!("{} -> {}", transition.from, transition.to),
-            transition.term.to_string(),
-            transition.reason.clone(),
-        ]);
-    }
-    out.push_str(&table.render());
 }
 
 fn sysctl_part(sysctls: &[(String, String)], out: &mut String) {
@@ -240,13 +109,6 @@ mod tests {
             spans,
             ["850 ms", "12.3 s", "5 min 3 s", "2 h 3 min", "3 d 4 h"]
         );
-    }
-
-    #[test]
-    fn loss_is_of_what_was_sent_to_us() {
-        assert_eq!(loss(0, 0), "0.0%");
-        assert_eq!(loss(1, 999), "0.1%");
-        assert_eq!(loss(u64::MAX, 1), "100.0%");
     }
 
     #[test]

@@ -70,37 +70,12 @@ fn endpoint(endpoint: Endpoint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plan::config::{Forwarding, Protocol};
-    use std::net::Ipv4Addr;
-
-    fn at(last: u8, port: u16) -> Endpoint {
-        Endpoint {
-            address: Ipv4Addr::new(10, 0, 0, last).into(),
-            port,
-        }
-    }
+    use crate::console::samples::service;
 
     #[test]
     fn services_look_like_this() {
-        let server = ServerStatus {
-            endpoint: at(11, 80),
-            forwarding: Forwarding::Nat,
-            weight: Some(0),
-            up: Some(false),
-            fallback: false,
-            active_connections: 3,
-            inactive_connections: 12,
-            connections_total: 4711,
-        };
-        let service = ServiceStatus {
-            protocol: Protocol::Tcp,
-            endpoint: at(100, 80),
-            scheduler: Some(Scheduler::Wlc),
-            in_kernel: true,
-            servers: vec![server],
-        };
         assert_eq!(
-            services(&[service]),
+            services(&[service()]),
             "tcp 10.0.0.100:80 wlc\n  \
              server        method  weight  check  active  inactive  total\n  \
              10.0.0.11:80  nat     0       DOWN   3       12        4711\n"

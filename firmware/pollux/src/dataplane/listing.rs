@@ -10,7 +10,7 @@ use plan::kernel::{self, Destination, DestinationCounters, ServiceKey};
 const SERVICE_BYTES: usize = 40;
 
 /// What a server costs in a message, in bytes, generously.
-const SERVER_BYTES: usize = 64;
+const SERVER_BYTES: usize = 96;
 
 /// A service in the kernel.
 #[derive(Debug, Clone)]
@@ -98,6 +98,9 @@ fn of_config(
             active_connections: 0,
             inactive_connections: 0,
             connections_total: 0,
+            packets_in_total: 0,
+            bytes_in_total: 0,
+            bytes_out_total: 0,
         },
     };
     let named = service.servers.iter().enumerate();
@@ -146,6 +149,9 @@ fn in_kernel(destination: &Destination, counters: DestinationCounters) -> Server
         active_connections: counters.active_connections,
         inactive_connections: counters.inactive_connections,
         connections_total: counters.connections_total,
+        packets_in_total: counters.packets_in_total,
+        bytes_in_total: counters.bytes_in_total,
+        bytes_out_total: counters.bytes_out_total,
     }
 }
 

@@ -125,6 +125,14 @@ pub struct ClusterStatus {
     pub term: u64,
     /// Milliseconds in this role.
     pub since_ms: u64,
+    /// Milliseconds of silence after which the peer counts as dead, as delays have it now.
+    pub dead_ms: u64,
+    /// As the config has it.
+    pub dead_configured_ms: u64,
+    /// The same for all links that are up: longer where a serial line is slow.
+    pub silence_max_ms: u64,
+    /// Microseconds that this box woke up late by, at worst, in the last 10 to 20 s.
+    pub delay_us: u64,
     /// The other box, `None` while never heard of.
     pub peer: Option<PeerStatus>,
     /// In the order of `Config::links`.
@@ -148,6 +156,8 @@ pub struct PeerStatus {
     pub term: u64,
     /// It could take over.
     pub ready: bool,
+    /// Dead time that it asks for, in milliseconds.
+    pub dead_ms: u64,
     /// Generation of its config.
     pub generation: u64,
     /// First bytes of its config's digest; differs: drift.
@@ -164,15 +174,23 @@ pub struct LinkStatus {
     /// Milliseconds since the last fresh frame, `None` before the first.
     pub silent_ms: Option<u64>,
     /// Milliseconds from beat to beat.
-    pub beat_ms: u32,
+    pub beat_ms: u64,
+    /// Milliseconds of silence after which it is down.
+    pub dead_ms: u64,
+    /// Microseconds that the peer's beats came late by, at worst, in the last 10 to 20 s.
+    pub jitter_us: u64,
+    /// Frames missing among the last 64, in thousandths.
+    pub loss_permille: u16,
     /// Frames sent.
     pub sent: u64,
     /// Good frames received.
     pub received: u64,
     /// Frames missing by their sequence numbers.
     pub lost: u64,
-    /// Frames thrown away by reason (`authentication 3`), zeros left out.
+    /// Frames thrown away, and why, with what to do about it; zeros left out.
     pub rejected: Vec<(String, u64)>,
+    /// Frames that the kernel did not take.
+    pub unsent: u64,
 }
 
 /// A virtual address.
@@ -327,4 +345,10 @@ pub struct ServerStatus {
     pub inactive_connections: u32,
     /// Connections since it was added.
     pub connections_total: u64,
+    /// Packets to it since then.
+    pub packets_in_total: u64,
+    /// Bytes to it since then.
+    pub bytes_in_total: u64,
+    /// Bytes from it since then, none where they do not come by here: direct, tunnel.
+    pub bytes_out_total: u64,
 }

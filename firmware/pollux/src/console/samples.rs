@@ -1,0 +1,98 @@
+//! A healthy pair as control tells of it, for tests.
+
+use crate::ipc::control::{
+    ClusterStatus, LinkStatus, PeerStatus, ServerStatus, ServiceStatus, Status,
+};
+use plan::config::{Endpoint, Forwarding, Protocol, Scheduler};
+use std::net::Ipv4Addr;
+
+/// A link that is up.
+pub fn link(name: &str, jitter_us: u64) -> LinkStatus {
+    LinkStatus {
+        name: name.into(),
+        up: true,
+        silent_ms: Some(31),
+        beat_ms: 50,
+        dead_ms: 200,
+        jitter_us,
+        loss_permille: 0,
+        sent: 200,
+        received: 190,
+        lost: 0,
+        rejected: Vec::new(),
+        unsent: 0,
+    }
+}
+
+/// The active one of two, over one serial line.
+pub fn cluster() -> ClusterStatus {
+    ClusterStatus {
+        role: "active".into(),
+        ready: true,
+        term: 2,
+        since_ms: 9_100,
+        dead_ms: 200,
+        dead_configured_ms: 200,
+        silence_max_ms: 200,
+        delay_us: 400,
+        peer: Some(PeerStatus {
+            name: "pollux".into(),
+            alive: true,
+            role: "standby".into(),
+            term: 2,
+            ready: true,
+            dead_ms: 200,
+            generation: 7,
+            digest: 9,
+        }),
+        links: vec![link("ttyS1 115200", 1_200)],
+        virtual_addresses: Vec::new(),
+        transitions: Vec::new(),
+    }
+}
+
+/// The same with the rest of the box.
+pub fn status() -> Status {
+    Status {
+        cluster: Ok(cluster()),
+        workers: Vec::new(),
+        watchdog: None,
+        generation: 7,
+        digest: 9,
+        sysctls: Vec::new(),
+        uptime_s: 61,
+        memory_total_kib: 64 * 1024,
+        memory_available_kib: 50 * 1024,
+    }
+}
+
+fn at(last: u8, port: u16) -> Endpoint {
+    Endpoint {
+        address: Ipv4Addr::new(10, 0, 0, last).into(),
+        port,
+    }
+}
+
+/// A web service whose only server is down.
+pub fn service() -> ServiceStatus {
+    let server = ServerStatus {
+        endpoint: at(11, 80),
+        forwarding: Forwarding::Nat,
+        weight: Some(0),
+        up: Some(false),
+        fallback: false,
+        active_connections: 3,
+        inactive_connections: 12,
+        connections_total: 4711,
+        packets_in_total: 47_110,
+        bytes_in_total: 4_711_000,
+        bytes_out_total: 47_110_000,
+    };
+    ServiceStatus {
+        protocol: Protocol::Tcp,
+        endpoint: at(100, 80),
+        scheduler: Some(Scheduler::Wlc),
+        in_kernel: true,
+        servers: vec![server],
+    }
+}
