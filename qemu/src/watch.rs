@@ -10,12 +10,13 @@ pub use claims::Record;
 use crate::capture::Capture;
 use crate::net::{INTRUDER, VIRTUAL, mac_bytes};
 use crate::ns;
+use crate::timeline::millis;
 use anyhow::{Context, Result};
 use claims::Claim;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const WATCHED: [&str; 2] = ["wan", "lan"];
 pub struct Watch {
     captures: Vec<Capture>,
     is_stopped: Arc<AtomicBool>,
+    interval_ms: Arc<AtomicU64>,
 }
 
 impl Watch {
@@ -41,12 +43,20 @@ impl Watch {
         let watch = Watch {
             captures: captures.collect::<Result<_>>()?,
             is_stopped: Arc::default(),
+            interval_ms: Arc::default(),
         };
+        watch.ask_every(interval);
         for network in WATCHED {
             let is_stopped = Arc::clone(&watch.is_stopped);
-            ns::spawn(INTRUDER, move || ask(network, interval, &is_stopped))?;
+            let interval_ms = Arc::clone(&watch.interval_ms);
+            ns::spawn(INTRUDER, move || ask(network, &interval_ms, &is_stopped))?;
         }
         Ok(watch)
+    }
+
+    /// Asks for each address once an `interval` from the next question on.
+    pub fn ask_every(&self, interval: Duration) {
+        self.interval_ms.store(millis(interval), Ordering::Relaxed);
     }
 
     /// Ends it; gives who claimed what when.
@@ -90,7 +100,7 @@ fn filter(network: &str) -> String {
     )
 }
 
-fn ask(network: &'static str, interval: Duration, is_stopped: &AtomicBool) -> Result<()> {
+fn ask(network: &'static str, interval_ms: &AtomicU64, is_stopped: &AtomicBool) -> Result<()> {
     let socket = sys::packet::PacketSocket::open()?;
     let index = nix::net::if_::if_nametoindex(network)
         .with_context(|| format!("the asker has no leg on {network}"))?;
@@ -103,7 +113,8 @@ fn ask(network: &'static str, interval: Duration, is_stopped: &AtomicBool) -> Re
             // A full queue: the next one is asked soon.
             let _ = socket.send(index, question);
         }
-        thread::sleep(interval);
+        let interval_ms = interval_ms.load(Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(interval_ms));
     }
     Ok(())
 }

@@ -5,13 +5,13 @@ use super::sight::{OUTAGE_MAX, Sight};
 use super::stage::{Stage, ensure};
 use crate::pair::{ROLE_TIMEOUT, is_active, is_standing};
 use crate::vm::starved::Ration;
-use crate::watch::Watch;
+use crate::watch::{ASK_INTERVAL, Watch};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// Rarer than elsewhere: a frozen box's card keeps all that is asked meanwhile, and on an emulated processor a
-/// thousand answers take longer than what is judged.
-const ASK_INTERVAL: Duration = Duration::from_millis(25);
+/// While a box is frozen its card keeps all that is asked, and an emulated processor takes longer over a thousand
+/// answers than what is judged: so few questions until shortly before the thaw.
+const RARELY: Duration = Duration::from_millis(100);
 const FREEZE: Duration = Duration::from_secs(3);
 /// From the thaw on a box may answer for what it lost for this long, and not one packet longer.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -27,11 +27,13 @@ pub fn active(stage: &mut Stage) -> Result<()> {
     let active = pair.active()?;
     let (frozen, heir) = (pair.machine(active)?, pair.machine(1 - active)?);
     let mark = heir.console.mark();
-    let watch = Watch::start(&stage.logs, ASK_INTERVAL)?;
+    let watch = Watch::start(&stage.logs, RARELY)?;
     let stopped = Instant::now();
     frozen.pause()?;
     heir.console
         .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
+    std::thread::sleep((FREEZE - RARELY).saturating_sub(stopped.elapsed()));
+    watch.ask_every(ASK_INTERVAL);
     std::thread::sleep(FREEZE.saturating_sub(stopped.elapsed()));
     let mark = frozen.console.mark();
     let thawed = frozen.resume()?;
