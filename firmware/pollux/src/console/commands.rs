@@ -27,6 +27,8 @@ pub enum Command {
     Reboot,
     /// Resign and switch the box off.
     PowerOff,
+    /// A live view of all that.
+    Watch,
     /// This table.
     Help,
     /// End the session, where there is a password.
@@ -66,7 +68,7 @@ const fn entry(
     }
 }
 
-static TABLE: [Entry; 11] = [
+static TABLE: [Entry; 12] = [
     entry(
         "status",
         "status",
@@ -78,6 +80,12 @@ static TABLE: [Entry; 11] = [
         "services",
         "virtual services and real servers, as the kernel holds them",
         Command::Services,
+    ),
+    entry(
+        "watch",
+        "watch",
+        "a live view of it all, with rates; cursor keys scroll, q leaves",
+        Command::Watch,
     ),
     entry(
         "log",

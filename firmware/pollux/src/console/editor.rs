@@ -34,6 +34,8 @@ pub enum Outcome {
     Complete,
     /// Clear the screen, then print `draw`.
     Clear,
+    /// Something was typed that no line can hold; it was left out.
+    Foreign,
 }
 
 /// A line being edited.
@@ -69,6 +71,9 @@ impl Editor {
             Key::Cancel => self.cancel(false),
             Key::EndOfInput if self.line.is_empty() => self.cancel(true),
             Key::Clear => Outcome::Clear,
+            Key::Foreign => Outcome::Foreign,
+            // The answer to a question of `watch`, too late.
+            Key::CursorAt { .. } => Outcome::Nothing,
             Key::Up => self.go_back(self.back.saturating_add(1)),
             Key::Down => self.go_back(self.back.saturating_sub(1)),
             Key::Left => self.move_to(self.cursor.saturating_sub(1)),

@@ -38,6 +38,15 @@ pub enum Key {
     EndOfInput,
     /// Clear the screen, ctrl-l.
     Clear,
+    /// The terminal's answer where its cursor is (`ESC [ 6 n`), counted from 1.
+    CursorAt {
+        /// From the top.
+        row: u16,
+        /// From the left.
+        column: u16,
+    },
+    /// A byte that is no ASCII: the start of a letter that no command and no password has.
+    Foreign,
 }
 
 /// Where in a control sequence the decoder is.
@@ -50,8 +59,11 @@ enum State {
     Escape,
     /// `ESC O`: one final byte follows.
     SingleShift,
-    /// `ESC [` and the number read so far.
-    Sequence(u8),
+    /// `ESC [`, the number read so far, and the one before it.
+    Sequence {
+        number: u16,
+        before: u16,
+    },
 }
 
 /// Decodes one byte at a time.
@@ -68,15 +80,18 @@ impl Decoder {
             State::Ground | State::Return => self.ground(byte),
             State::Escape => {
                 self.state = match byte {
-                    b'[' => State::Sequence(0),
+                    b'[' => State::Sequence {
+                        number: 0,
+                        before: 0,
+                    },
                     b'O' => State::SingleShift,
                     0x1b => State::Escape,
                     _ => State::Ground,
                 };
                 None
             }
-            State::SingleShift => final_byte(byte, 0),
-            State::Sequence(number) => self.sequence(byte, number),
+            State::SingleShift => final_byte(byte, 0, 0),
+            State::Sequence { number, before } => self.sequence(byte, number, before),
         }
     }
 
@@ -94,23 +109,32 @@ impl Decoder {
             }
             0x08 | 0x7f => Some(Key::Backspace),
             b' '..=b'~' => Some(Key::Char(char::from(byte))),
+            // The bytes of UTF-8 that begin a letter, and Latin-1's letters.
+            0xc0.. => Some(Key::Foreign),
             _ => control(byte),
         }
     }
 
-    fn sequence(&mut self, byte: u8, number: u8) -> Option<Key> {
+    fn sequence(&mut self, byte: u8, number: u16, before: u16) -> Option<Key> {
         match byte {
             b'0'..=b'9' => {
-                let digit = byte - b'0';
-                self.state = State::Sequence(number.saturating_mul(10).saturating_add(digit));
+                let digit = u16::from(byte - b'0');
+                let number = number.saturating_mul(10).saturating_add(digit);
+                self.state = State::Sequence { number, before };
                 None
             }
-            // Modifiers and private markers: the key counts, not what was held with it.
-            b';' | b'?' => {
-                self.state = State::Sequence(number);
+            b';' => {
+                self.state = State::Sequence {
+                    number: 0,
+                    before: number,
+                };
                 None
             }
-            _ => final_byte(byte, number),
+            b'?' => {
+                self.state = State::Sequence { number, before };
+                None
+            }
+            _ => final_byte(byte, number, before),
         }
     }
 }
@@ -133,8 +157,10 @@ fn control(byte: u8) -> Option<Key> {
     })
 }
 
-fn final_byte(byte: u8, number: u8) -> Option<Key> {
-    Some(match (byte, number) {
+/// A modifier stands behind the number: the key counts, not what was held with it.
+fn final_byte(byte: u8, number: u16, before: u16) -> Option<Key> {
+    let first = if before > 0 { before } else { number };
+    Some(match (byte, first) {
         (b'A', _) => Key::Up,
         (b'B', _) => Key::Down,
         (b'C', _) => Key::Right,
@@ -142,6 +168,10 @@ fn final_byte(byte: u8, number: u8) -> Option<Key> {
         (b'H', _) | (b'~', 1 | 7) => Key::Home,
         (b'F', _) | (b'~', 4 | 8) => Key::End,
         (b'~', 3) => Key::Delete,
+        (b'R', row) => Key::CursorAt {
+            row,
+            column: number,
+        },
         _ => return None,
     })
 }
@@ -189,11 +219,25 @@ mod tests {
     }
 
     #[test]
+    fn the_terminal_tells_its_size() {
+        let (row, column) = (24, 80);
+        assert_eq!(keys(b"\x1b[24;80R"), [Key::CursorAt { row, column }]);
+        assert_eq!(keys(b"\x1b[1;5C\x1b[3;2~"), [Key::Right, Key::Delete]);
+    }
+
+    #[test]
+    fn a_letter_that_is_no_ascii_is_one_key() {
+        let letters = keys("\u{e4}\u{20ac}x".as_bytes());
+        assert_eq!(letters, [Key::Foreign, Key::Foreign, Key::Char('x')]);
+        assert_eq!(keys(&[0xe4]), [Key::Foreign]);
+    }
+
+    #[test]
     fn unknown_sequences_are_swallowed_whole() {
         assert_eq!(
             keys(b"\x1b[15~x\x1b[99999999zy\x1bqz"),
             [Key::Char('x'), Key::Char('y'), Key::Char('z')]
         );
-        assert_eq!(keys(&[0x80, 0xff, 0x00, 0x1f]), []);
+        assert_eq!(keys(&[0x80, 0x00, 0x1f]), []);
     }
 }

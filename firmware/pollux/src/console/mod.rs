@@ -13,6 +13,7 @@ mod view;
 mod view_pair;
 mod view_services;
 pub mod visit;
+mod watch;
 
 use crate::ipc::control::{Request, Response};
 use crate::ipc::{Channel, FromWorker, ToWorker};
@@ -24,9 +25,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use sys::poll::{both, readable, writable};
-use sys::tty::Raw;
+use sys::tty::{Raw, size, speed_baud, unsent_bytes};
+use watch::pace::Pace;
 
 /// Bytes that wait for a slow tty; while there are more, log lines are counted instead of printed, and
 /// what is typed and the next page of an answer wait.
@@ -45,6 +47,8 @@ struct Console {
     output: Vec<u8>,
     lost_log_lines: u64,
     last_sequence: u64,
+    /// What `watch` may write.
+    pace: Pace,
 }
 
 /// Runs until PID 1 says stop or the tty is hung up. PID 1 has put the tty at standard input and
@@ -69,6 +73,7 @@ impl Console {
         control_path: PathBuf,
         shell: Shell,
     ) -> Self {
+        let pace = Pace::new(Instant::now(), speed_baud(tty.tty()));
         Console {
             tty,
             lifeline,
@@ -78,6 +83,7 @@ impl Console {
             output: Vec::new(),
             lost_log_lines: 0,
             last_sequence: 0,
+            pace,
         }
     }
 
@@ -86,6 +92,7 @@ impl Console {
             self.connect();
         }
         self.wait()?;
+        self.shell.tick(Instant::now(), size(self.tty.tty()));
         if !self.read_lifeline() || !self.read_tty()? {
             return Ok(false);
         }
@@ -112,7 +119,22 @@ impl Console {
         self.output.len() > OUTPUT_BYTES_MAX
     }
 
-    fn wait(&self) -> Result<(), WorkerError> {
+    /// When to come back although nothing was heard.
+    fn timeout(&mut self) -> Option<Duration> {
+        if self.control.is_none() {
+            return Some(CONNECT_INTERVAL);
+        }
+        let next_paint = self.pace.interval();
+        let watch = self.shell.watch()?;
+        if watch.is_behind() {
+            return Some(next_paint);
+        }
+        let next_round = watch.next_round().saturating_duration_since(Instant::now());
+        (!watch.is_asking()).then_some(next_round)
+    }
+
+    fn wait(&mut self) -> Result<(), WorkerError> {
+        let timeout = self.timeout();
         let tty = self.tty.tty().as_fd();
         let tty = if self.output.is_empty() {
             readable(tty)
@@ -123,7 +145,6 @@ impl Console {
         };
         let mut fds = vec![tty, readable(self.lifeline.as_fd())];
         fds.extend(self.control.iter().map(|control| readable(control.as_fd())));
-        let timeout = self.control.is_none().then_some(CONNECT_INTERVAL);
         wait(&mut fds, timeout).map_err(|error| WorkerError::failed("waiting", error))
     }
 
@@ -204,8 +225,21 @@ impl Console {
         self.shell.disconnected();
     }
 
+    /// Lets `watch` write as much as the line carries; nothing while older bytes wait.
+    fn paint(&mut self) {
+        let Some(watch) = self.shell.watch().filter(|_| self.output.is_empty()) else {
+            return;
+        };
+        let unsent = unsent_bytes(self.tty.tty());
+        let allowance = self.pace.allowance(Instant::now(), unsent);
+        let text = watch.paint(allowance);
+        self.pace.spend(text.len());
+        self.output.extend(text.bytes());
+    }
+
     fn write(&mut self) -> Result<(), WorkerError> {
         self.output.extend(self.shell.take_output().bytes());
+        self.paint();
         while !self.output.is_empty() {
             match self.tty.tty().write(&self.output) {
                 Ok(length) => drop(self.output.drain(..length)),

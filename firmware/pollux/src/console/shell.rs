@@ -2,11 +2,17 @@
 //! out. One request is under way at a time; what is typed meanwhile waits. Log lines that arrive while
 //! a line is being edited are printed above it.
 
+mod answer;
+mod watching;
+
 use super::commands::{self, Command, ParseError};
 use super::editor::{Editor, Outcome};
-use super::keys::Decoder;
+use super::keys::{Decoder, Key};
 use super::view;
+use super::watch::Watch;
 use crate::ipc::control::{Hello, LogLine, Request, Response, ServiceStatus};
+use std::time::Instant;
+use sys::tty::Size;
 
 /// Bytes of type-ahead kept while an answer is awaited; more is dropped, as by a tty.
 const TYPE_AHEAD_BYTES_MAX: usize = 256;
@@ -26,6 +32,8 @@ enum State {
     Prompt,
     /// A command is under way.
     Running(Running),
+    /// The whole screen is a live view.
+    Watching(Box<Watch>),
 }
 
 /// A command whose answer comes in pages, or in one.
@@ -71,6 +79,11 @@ pub struct Shell {
     request: Option<Request>,
     /// Answers still to come for commands that were cancelled.
     stale_answers: u32,
+    now: Instant,
+    /// Of the terminal, where it is known.
+    size: Option<Size>,
+    /// That something typed was left out was said, for the line being typed.
+    said_foreign: bool,
 }
 
 impl Shell {
@@ -103,6 +116,9 @@ impl Shell {
             output: String::new(),
             request: None,
             stale_answers: 0,
+            now: Instant::now(),
+            size: None,
+            said_foreign: false,
         }
     }
 
@@ -134,6 +150,7 @@ impl Shell {
 
     /// The control socket is gone: a login is gone with it.
     pub fn disconnected(&mut self) {
+        self.leave_watch();
         let shown = matches!(self.state, State::Prompt | State::Password);
         let waiting = matches!(self.state, State::Running(_) | State::LoggingIn);
         if shown || waiting {
@@ -157,6 +174,10 @@ impl Shell {
 
     /// A line for the operator.
     pub fn log_line(&mut self, line: &LogLine) {
+        if let State::Watching(watch) = &mut self.state {
+            watch.log_line(line);
+            return;
+        }
         let prompt = self.prompt();
         if prompt.is_some() {
             self.print("\r\x1b[K");
@@ -167,6 +188,10 @@ impl Shell {
 
     /// Log lines were lost because this tty is too slow.
     pub fn log_lines_lost(&mut self, count: u64) {
+        if matches!(self.state, State::Watching(_)) {
+            // It asks for what it has not been told.
+            return;
+        }
         if self.prompt().is_some() {
             self.print("\r\x1b[K");
         }
@@ -189,6 +214,7 @@ impl Shell {
                 self.state = State::Password;
             }
             (State::Running(running), response) => self.answer(running, response),
+            (State::Watching(watch), response) => self.watch_answered(watch, response),
             // Nothing was asked.
             (state, _) => {
                 self.state = state;
@@ -236,65 +262,20 @@ impl Shell {
         self.hello = Some(hello);
     }
 
-    fn answer(&mut self, running: Running, response: Response) {
-        match (running, response) {
-            (Running::Services(mut have), Response::Services(page)) => {
-                let more = !page.services.is_empty();
-                have.extend(page.services);
-                match u16::try_from(have.len()) {
-                    Ok(from) if more && from < page.total => {
-                        self.run(Running::Services(have), Request::Services { from });
-                    }
-                    _ => self.print(&view::services(&have)),
-                }
-            }
-            (Running::LogEnd { lines }, Response::Log { end, .. }) => {
-                let from = end.saturating_sub(lines).max(1);
-                if from < end {
-                    self.run(Running::Log, Request::Log { from });
-                }
-            }
-            (Running::Log, Response::Log { lines, end }) => self.log_page(&lines, end),
-            (Running::Config { had_bytes }, Response::Config { text, total_bytes }) => {
-                self.print(&text);
-                let had = had_bytes.saturating_add(u32::try_from(text.len()).unwrap_or(u32::MAX));
-                if !text.is_empty() && had < total_bytes {
-                    let running = Running::Config { had_bytes: had };
-                    self.run(running, Request::Config { from: had });
-                }
-            }
-            (Running::One, Response::Status(status)) => {
-                let node = self.hello.as_ref().map_or("", |hello| hello.node.as_str());
-                let text = view::status(node, &status);
-                self.print(&text);
-            }
-            (Running::One, Response::Accepted) => self.print("accepted; the log tells the rest\n"),
-            (_, Response::Failed(why)) => self.fail(&format!("{why}\n")),
-            (_, Response::NotAuthenticated) => self.state = State::Password,
-            (_, _) => self.print("unexpected answer from control\n"),
-        }
-    }
-
-    fn log_page(&mut self, lines: &[LogLine], end: u64) {
-        for line in lines {
-            self.print(&format!("{line}\n"));
-        }
-        let next = lines.last().map_or(end, |line| line.sequence + 1);
-        if next < end {
-            self.run(Running::Log, Request::Log { from: next });
-        }
-    }
-
     fn drain_type_ahead(&mut self) {
         let bytes = core::mem::take(&mut self.type_ahead);
         let mut rest = bytes.iter();
-        while self.prompt().is_some() || self.is_cancellable(rest.as_slice()) {
+        while self.takes_keys() || self.is_cancellable(rest.as_slice()) {
             let Some(byte) = rest.next() else { break };
             if let Some(key) = self.decoder.push(*byte) {
                 self.pressed(key);
             }
         }
         self.type_ahead = rest.as_slice().to_vec();
+    }
+
+    fn takes_keys(&self) -> bool {
+        self.prompt().is_some() || matches!(self.state, State::Watching(_))
     }
 
     /// ctrl-c gets out of a command whose answer does not come.
@@ -309,7 +290,10 @@ impl Shell {
         cancel
     }
 
-    fn pressed(&mut self, key: super::keys::Key) {
+    fn pressed(&mut self, key: Key) {
+        if matches!(self.state, State::Watching(_)) {
+            return self.pressed_in_watch(key);
+        }
         let in_password = matches!(self.state, State::Password);
         let editor = if in_password {
             &mut self.password
@@ -325,7 +309,9 @@ impl Shell {
                 self.draw();
             }
             Outcome::Complete => self.complete(),
+            Outcome::Foreign => self.say_foreign(),
             Outcome::Cancelled { logout } => {
+                self.said_foreign = false;
                 self.print("\n");
                 if logout {
                     self.log_out();
@@ -333,16 +319,27 @@ impl Shell {
                 self.draw();
             }
             Outcome::Line(password) if in_password => {
+                self.said_foreign = false;
                 self.print("\n");
                 self.state = State::LoggingIn;
                 self.request = Some(Request::Authenticate(password));
             }
             Outcome::Line(line) => {
+                self.said_foreign = false;
                 self.print("\n");
                 self.execute(&line);
                 self.draw();
             }
         }
+    }
+
+    /// Once for each line: on a bad line it is noise, and must not fill the screen.
+    fn say_foreign(&mut self) {
+        if core::mem::replace(&mut self.said_foreign, true) {
+            return;
+        }
+        self.print("\r\x1b[Konly plain ASCII can be typed here; the rest is left out\n");
+        self.draw();
     }
 
     fn complete(&mut self) {
@@ -389,6 +386,7 @@ impl Shell {
             Command::Restart { worker } => self.run(Running::One, Request::Restart(worker)),
             Command::Reboot => self.run(Running::One, Request::Reboot),
             Command::PowerOff => self.run(Running::One, Request::PowerOff),
+            Command::Watch => self.begin_watch(),
             Command::Help => self.print(&view::help()),
             Command::Logout => self.log_out(),
         }

@@ -134,3 +134,53 @@ fn tab_completes_and_lists() {
     shell.typed(b"\x15st\t\t");
     assert!(shell.take_output().contains("\nstatus  standby\n"));
 }
+
+#[test]
+fn watch_takes_the_screen_and_gives_it_back() {
+    let mut shell = at_prompt();
+    shell.typed(b"watch\r");
+    assert_eq!(shell.take_request(), Some(Request::Status));
+    shell.take_output();
+    shell.log_line(&line(1, "not above a prompt that is not there"));
+    assert_eq!(shell.take_output(), "");
+    shell.typed(b"qstat");
+    assert!(
+        shell
+            .take_output()
+            .ends_with("\x1b[24;1H\x1b[K\n\rcastor> \x1b[Kstat")
+    );
+    // The answer that was under way is nobody's.
+    shell.answered(Response::Failed("late".into()));
+    assert_eq!(shell.take_output(), "");
+    shell.typed(b"us\r");
+    assert_eq!(shell.take_request(), Some(Request::Status));
+}
+
+#[test]
+fn watch_ends_with_the_control_socket() {
+    let mut shell = at_prompt();
+    shell.typed(b"watch\r");
+    shell.disconnected();
+    assert!(shell.take_output().contains("control worker is gone"));
+    assert!(shell.watch().is_none());
+}
+
+#[test]
+fn a_script_can_t_watch() {
+    let mut shell = Shell::of_script("watch");
+    shell.connected();
+    shell.answered(hello(false));
+    assert!(shell.has_ended() && shell.has_failed());
+}
+
+#[test]
+fn what_is_no_ascii_is_said_once_a_line() {
+    let mut shell = at_prompt();
+    shell.typed("h\u{e4}\u{f6}elp".as_bytes());
+    let output = shell.take_output();
+    assert_eq!(output.matches("only plain ASCII").count(), 1, "{output}");
+    assert!(output.contains("\rcastor> h\x1b[K"), "{output}");
+    shell.typed(b"\r\xe4");
+    let output = shell.take_output();
+    assert!(output.contains("takeover") && output.contains("only plain ASCII"));
+}

@@ -83,7 +83,7 @@ impl Table {
 }
 
 /// Parts of at most `columns` characters, broken at blanks where there are any; at least one part.
-fn wrap(text: &str, columns: usize) -> Vec<&str> {
+pub fn wrap(text: &str, columns: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((end, _)) = rest.char_indices().nth(columns) {

@@ -40,27 +40,32 @@ fn head(service: &ServiceStatus, out: &mut String) {
     let _ = writeln!(out, "{protocol} {endpoint} {scheduler}{missing}");
 }
 
-fn row(server: &ServerStatus) -> [String; 7] {
-    let check = match (server.fallback, server.up) {
+/// What a server's check says, in a word.
+pub fn check(server: &ServerStatus) -> &'static str {
+    match (server.fallback, server.up) {
         (true, _) => "fallback",
         (false, Some(true)) => "up",
         (false, Some(false)) => "DOWN",
-        (false, None) => "-",
-    };
+        (false, None) => "unchecked",
+    }
+}
+
+fn row(server: &ServerStatus) -> [String; 7] {
     [
         endpoint(server.endpoint),
         server.forwarding.name().into(),
         server
             .weight
             .map_or("absent".into(), |weight| weight.to_string()),
-        check.into(),
+        check(server).into(),
         server.active_connections.to_string(),
         server.inactive_connections.to_string(),
         server.connections_total.to_string(),
     ]
 }
 
-fn endpoint(endpoint: Endpoint) -> String {
+/// As in the config.
+pub fn endpoint(endpoint: Endpoint) -> String {
     match endpoint.address {
         IpAddr::V4(address) => format!("{address}:{}", endpoint.port),
         IpAddr::V6(address) => format!("[{address}]:{}", endpoint.port),
