@@ -3,6 +3,7 @@
 //! by its deadline.
 
 mod facts;
+mod guesses;
 mod redact;
 mod session;
 
@@ -13,6 +14,7 @@ use crate::ipc::{
 };
 use crate::wait::wait;
 use crate::worker::{WorkerContext, WorkerError};
+use guesses::Guesses;
 use session::{Facts, Session, Step};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -34,6 +36,8 @@ const TURN: Duration = Duration::from_secs(1);
 struct Client {
     channel: Channel<Response, Request>,
     session: Session,
+    /// A password that is not looked at yet, for somebody has just guessed wrong.
+    held: Option<Request>,
     gone: bool,
 }
 
@@ -44,6 +48,7 @@ struct Control {
     cluster: Channel<ControlToCluster, ClusterToControl>,
     dataplane: Channel<ControlToDataplane, DataplaneToControl>,
     clients: Vec<Client>,
+    guesses: Guesses,
     last_request: u32,
 }
 
@@ -78,6 +83,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         cluster,
         dataplane,
         clients: Vec::new(),
+        guesses: Guesses::default(),
         last_request: 0,
     };
     while control.turn()? {}
@@ -93,7 +99,7 @@ impl Control {
             return Ok(false);
         }
         self.accept()?;
-        for index in 0..self.clients.len() {
+        for index in self.guesses.turns(self.clients.len()) {
             self.serve(now, index);
         }
         self.clients.retain(|client| !client.gone);
@@ -107,16 +113,14 @@ impl Control {
             readable(self.cluster.as_fd()),
             readable(self.dataplane.as_fd()),
         ];
-        // One that waits for its answer is not read: what it sends next stays in its socket.
-        let idle = self
-            .clients
-            .iter()
-            .filter(|client| !client.session.is_waiting());
+        let idle = self.clients.iter().filter(|client| !client.is_busy());
         fds.extend(idle.map(|client| readable(client.channel.as_fd())));
         let deadlines = self
             .clients
             .iter()
             .filter_map(|client| client.session.deadline());
+        let held = self.clients.iter().any(|client| client.held.is_some());
+        let deadlines = deadlines.chain(self.guesses.next().filter(|_| held));
         let now = Instant::now();
         let next = deadlines.map(|at| at.saturating_duration_since(now)).min();
         let timeout = next.unwrap_or(TURN).min(TURN);
@@ -174,6 +178,7 @@ impl Control {
                 self.clients.push(Client {
                     channel,
                     session: Session::default(),
+                    held: None,
                     gone: false,
                 });
             }
@@ -187,19 +192,20 @@ impl Control {
         if let Some(response) = client.session.expire(now, &self.facts) {
             client.send(&response);
         }
-        if client.session.is_waiting() {
+        let Some(request) = client.next() else { return };
+        let is_guess = matches!(request, Request::Authenticate(_));
+        if is_guess && !self.guesses.may(now) {
+            client.held = Some(request);
             return;
         }
-        match client.channel.receive() {
-            Ok(None) => {}
-            Err(_) => client.gone = true,
-            Ok(Some(request)) => {
-                self.last_request = self.last_request.wrapping_add(1);
-                let number = self.last_request;
-                let step = client.session.begin(now, number, request, &self.facts);
-                self.take(index, number, step);
-            }
+        self.last_request = self.last_request.wrapping_add(1);
+        let number = self.last_request;
+        let step = client.session.begin(now, number, request, &self.facts);
+        if step == Step::Delay {
+            log::warn!("a wrong console password was typed");
+            self.guesses.wrong(now, index);
         }
+        self.take(index, number, step);
     }
 
     /// Sends a step on its way. Where there is no room the request runs into its deadline, which says
@@ -232,6 +238,28 @@ impl Control {
 }
 
 impl Client {
+    /// It has an answer to come, so it is not read: what it sends next stays in its socket.
+    fn is_busy(&self) -> bool {
+        self.session.is_waiting() || self.held.is_some()
+    }
+
+    /// The request that was held back, or the next one.
+    fn next(&mut self) -> Option<Request> {
+        if self.session.is_waiting() {
+            return None;
+        }
+        if self.held.is_some() {
+            return self.held.take();
+        }
+        match self.channel.receive() {
+            Ok(request) => request,
+            Err(_) => {
+                self.gone = true;
+                None
+            }
+        }
+    }
+
     /// One that does not read its answers is closed.
     fn send(&mut self, response: &Response) {
         if self.channel.send(response).is_err() {
@@ -239,3 +267,8 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// How long others may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// How long a wrong password is not answered, against guessing by machine.
-const WRONG_PASSWORD_DELAY: Duration = Duration::from_secs(2);
+/// How long a wrong password is not answered, and no other looked at, against guessing by machine.
+pub const WRONG_PASSWORD_DELAY: Duration = Duration::from_secs(2);
 
 /// Bytes of config text in an answer.
 const CONFIG_PAGE_BYTES: usize = 8 * 1024;
