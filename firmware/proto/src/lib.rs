@@ -11,6 +11,7 @@ pub mod jitter;
 pub mod link;
 pub mod node;
 pub mod report;
+pub mod sabotage;
 pub mod serial;
 pub mod settings;
 pub mod term;

@@ -14,6 +14,7 @@ use crate::link::Link;
 use crate::report::{
     LinkStatus, PastTransition, PeerStatus, Report, Status, TRANSITIONS_MAX, Transition,
 };
+use crate::sabotage::{Sabotage, is_broken};
 use crate::settings::{LINKS_MAX, Settings};
 use crate::term;
 use crate::time::{Instant, micros, millis};
@@ -325,6 +326,7 @@ pub fn patience(state: State) -> Option<Duration> {
     match state {
         State::Asking | State::Offering(_) => Some(HANDOVER_TIMEOUT),
         State::Taking => Some(TAKE_TIMEOUT),
+        State::Releasing(_) if is_broken(Sabotage::ReleaseOnce) => None,
         State::Releasing(_) => Some(RELEASE_RETRY),
         State::Listening | State::Standby | State::Held | State::Active | State::Resigned => None,
     }

@@ -3,6 +3,7 @@
 //! it is made anew whenever something changed and nothing is missed by having been said once.
 
 use crate::failover::{Event, Preference, State, Vacancy};
+use crate::sabotage::{Sabotage, is_broken};
 use crate::settings::FailBack;
 use crate::wire::Standing;
 use core::cmp::Reverse;
@@ -43,7 +44,7 @@ impl View {
 
     /// As a box that holds nothing.
     fn as_idle(&self) -> Option<Event> {
-        let ready = self.own.standing.ready;
+        let ready = self.own.standing.ready || is_broken(Sabotage::TakeUnready);
         let Some(peer) = &self.peer else {
             let why = if self.peer_was_heard {
                 Vacancy::PeerDead
@@ -77,11 +78,13 @@ impl View {
             return unable;
         };
         // Two boxes never take the same term (`term`), so one of two holders gives way.
-        let outranked = peer.standing.term > self.own.standing.term;
+        let higher = peer.standing.term > self.own.standing.term;
+        let outranked = higher && !is_broken(Sabotage::NoTermCheck);
         match peer.standing.state {
             State::Active | State::Offering(_) if outranked => Some(Event::Outranked),
             // Until the other one holds them, only who does not hold them either gives way.
             State::Taking if outranked && state == State::Taking => Some(Event::Outranked),
+            State::Taking if is_broken(Sabotage::LetGoEarly) => Some(Event::Outranked),
             State::Active | State::Offering(_) | State::Taking => None,
             State::Asking if state == State::Active && peer.standing.ready => {
                 (!loses_all(&self.own.standing, &peer.standing)).then_some(Event::Asked)
@@ -108,7 +111,8 @@ impl View {
         if peer.fitness > own.fitness {
             return Some(Preference::Fitness);
         }
-        let returns = fail_back == FailBack::Auto && peer.priority > own.priority;
+        let fails_back = fail_back == FailBack::Auto || is_broken(Sabotage::FailBackAlways);
+        let returns = fails_back && peer.priority > own.priority;
         (returns && peer.fitness == own.fitness).then_some(Preference::Priority)
     }
 }

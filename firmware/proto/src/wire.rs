@@ -10,6 +10,7 @@
 //! ```
 
 use crate::failover::State;
+use crate::sabotage::{Sabotage, is_broken};
 use core::fmt;
 use crc::{CRC_16_IBM_SDLC, Crc};
 use heapless::Vec;
@@ -247,6 +248,7 @@ impl Codec {
             .clone()
             .chain_update(signed)
             .verify_truncated_left(mac)
+            .or_else(|wrong| is_broken(Sabotage::NoMac).then_some(()).ok_or(wrong))
             .map_err(|_| Rejection::BadMac)?;
         match postcard::take_from_bytes(body) {
             Ok((beat, [])) => Ok(beat),

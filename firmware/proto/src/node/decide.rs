@@ -2,8 +2,9 @@
 //! machine's steps into orders, deadlines and reports. It is run to its end after each call.
 
 use super::{Action, FAIL_BACK_SETTLE, Node, Refusal, patience};
-use crate::failover::{Command, Event, Preference, State, Step, step};
+use crate::failover::{Command, Event, Preference, State, Step, Vacancy, step};
 use crate::report::{Report, Transition};
+use crate::sabotage::{Sabotage, is_broken};
 use crate::term;
 use crate::view::{Member, View, can_take, loses_all};
 use core::time::Duration;
@@ -34,7 +35,9 @@ impl Node {
     fn next_event(&self) -> Option<Event> {
         let event = self.view().event()?;
         let premature = matches!(event, Event::Vacant(_)) && self.now < self.vacant_from;
-        (!premature).then_some(event)
+        let is_left = is_broken(Sabotage::NoTakeover) && event == Event::Vacant(Vacancy::PeerDead);
+        let goes_on = !premature || is_broken(Sabotage::NoGrace);
+        (goes_on && !is_left).then_some(event)
     }
 
     pub(super) fn view(&self) -> View {
@@ -121,6 +124,7 @@ impl Node {
     pub(super) fn apply(&mut self, event: Event) -> bool {
         match step(self.standing.state, event) {
             Step::Stay => false,
+            Step::Announce if is_broken(Sabotage::AnnounceOnce) => false,
             Step::Announce => {
                 self.order.get_or_insert(Action::Announce);
                 false

@@ -4,6 +4,7 @@
 use super::{CONTEST_REPEAT, Event, LinkIndex, Node, Peer, RELEASE_RETRY, State};
 use crate::link::{Link, Trust};
 use crate::report::Report;
+use crate::sabotage::{Sabotage, is_broken};
 use crate::wire::{Beat, Rejection, Standing};
 
 impl Node {
@@ -74,7 +75,7 @@ impl Node {
         }
         match &mut self.peer {
             Some(peer) if peer.incarnation == beat.incarnation => {
-                if is_newer(&beat.standing, &peer.standing) {
+                if is_newer(&beat.standing, &peer.standing) || is_broken(Sabotage::BelieveOld) {
                     peer.standing = beat.standing;
                 }
             }
@@ -126,9 +127,11 @@ impl Node {
 
     /// Says whether the peer is alive, lets go and runs the same config.
     pub(super) fn judge_peer(&mut self) {
+        let all_up = self.links.iter().all(Link::is_up);
         let any_up = self.links.iter().any(Link::is_up);
+        let is_trusted = all_up || !is_broken(Sabotage::OneLinkDecides);
         let Some(peer) = &mut self.peer else { return };
-        let alive = any_up || peer.talks_until.is_some();
+        let alive = is_trusted && (any_up || peer.talks_until.is_some());
         let was_alive = core::mem::replace(&mut peer.alive, alive);
         let standing = peer.standing;
         if alive != was_alive {

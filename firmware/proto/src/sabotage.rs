@@ -1,0 +1,89 @@
+//! Breaks one rule of the protocol on purpose, so that the simulator can prove that it would find out. The switch
+//! exists only with the feature `sabotage`, which the box's own build refuses; without it nothing is ever broken.
+
+#[cfg(all(feature = "sabotage", target_env = "musl"))]
+compile_error!(
+    "the feature `sabotage` breaks the protocol on purpose: it is for the simulator, never for a box"
+);
+
+/// A rule that can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sabotage {
+    /// Of two boxes that hold the addresses neither gives way to the higher term.
+    NoTermCheck = 1,
+    /// Any frame with the right key keeps a link up, whatever it echoes.
+    NoEchoCheck,
+    /// A box that stood still goes on as if nothing had been.
+    NoStallCheck,
+    /// Addresses are announced when they are taken, and never again.
+    AnnounceOnce,
+    /// A box that has just started, or stood still, takes addresses without listening first.
+    NoGrace,
+    /// The box of higher priority is handed the addresses though fail-back is off.
+    FailBackAlways,
+    /// Addresses are taken before the dataplane is ready.
+    TakeUnready,
+    /// Both boxes count terms by one, so both may take the same.
+    SameTerm,
+    /// One silent link makes the peer count as dead.
+    OneLinkDecides,
+    /// A box that offers the addresses lets go of them at once.
+    LetGoEarly,
+    /// Frames are believed without their MAC.
+    NoMac,
+    /// A failed attempt to remove the addresses is not repeated.
+    ReleaseOnce,
+    /// A dead peer's addresses are left to it.
+    NoTakeover,
+    /// What a frame says is believed though a faster link has said newer things.
+    BelieveOld,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Sabotage; 14] = [
+        Sabotage::NoTermCheck,
+        Sabotage::NoEchoCheck,
+        Sabotage::NoStallCheck,
+        Sabotage::AnnounceOnce,
+        Sabotage::NoGrace,
+        Sabotage::FailBackAlways,
+        Sabotage::TakeUnready,
+        Sabotage::SameTerm,
+        Sabotage::OneLinkDecides,
+        Sabotage::LetGoEarly,
+        Sabotage::NoMac,
+        Sabotage::ReleaseOnce,
+        Sabotage::NoTakeover,
+        Sabotage::BelieveOld,
+    ];
+}
+
+#[cfg(feature = "sabotage")]
+mod switch {
+    use super::Sabotage;
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    static BROKEN: AtomicU8 = AtomicU8::new(0);
+
+    /// Breaks that rule in all nodes of this process, or none.
+    pub fn sabotage(rule: Option<Sabotage>) {
+        BROKEN.store(rule.map_or(0, |rule| rule as u8), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_broken(rule: Sabotage) -> bool {
+        BROKEN.load(Ordering::Relaxed) == rule as u8
+    }
+}
+
+#[cfg(feature = "sabotage")]
+pub(crate) use switch::is_broken;
+#[cfg(feature = "sabotage")]
+pub use switch::sabotage;
+
+/// Nothing is broken.
+#[cfg(not(feature = "sabotage"))]
+pub(crate) const fn is_broken(_rule: Sabotage) -> bool {
+    false
+}

@@ -1,0 +1,120 @@
+//! What is going to happen, in the order of time; what is due at the same moment, in the order it was planned.
+
+use crate::cable::Chunk;
+use core::cmp::Reverse;
+use proto::wire::FrameBytes;
+use std::collections::BinaryHeap;
+
+/// Something that is going to happen. Boxes are places in `World::machines`, links in `Pair::cables`.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// A datagram, or a frame that somebody plays again, is received.
+    Frame {
+        to: usize,
+        link: usize,
+        frame: FrameBytes,
+    },
+    /// Bytes have left a serial port.
+    Through {
+        from: usize,
+        link: usize,
+        chunk: Chunk,
+    },
+    /// Bytes of a serial line are read at the other end.
+    Read {
+        from: usize,
+        link: usize,
+        chunk: Chunk,
+    },
+    /// A box is switched on, or its worker is.
+    Start { of: usize },
+    /// A box goes on after it stood still.
+    Awake { of: usize },
+    /// The kernel is done with a change of addresses.
+    Changed { of: usize, number: u64 },
+    /// The dataplane repeats whether it is ready.
+    Ready { of: usize, start: u64 },
+    /// A box that resigned goes off, for so many microseconds.
+    Off { of: usize, start: u64, off_us: u64 },
+    /// An event of the schedule comes true, or is armed.
+    Event { index: usize, is_armed: bool },
+    /// One of the frames that are played again.
+    Replay {
+        to: usize,
+        link: usize,
+        turn: u64,
+        left: u64,
+        gap_us: u64,
+    },
+    /// Something that lasted is over.
+    Over { index: usize },
+}
+
+struct Entry {
+    key: Reverse<(u64, u64)>,
+    item: Item,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+/// What is going to happen.
+#[derive(Default)]
+pub(crate) struct Queue {
+    entries: BinaryHeap<Entry>,
+    planned: u64,
+}
+
+impl Queue {
+    pub(crate) fn plan(&mut self, at_us: u64, item: Item) {
+        self.planned += 1;
+        let key = Reverse((at_us, self.planned));
+        self.entries.push(Entry { key, item });
+    }
+
+    /// When something happens next.
+    pub(crate) fn next_us(&self) -> Option<u64> {
+        self.entries.peek().map(|entry| entry.key.0.0)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        self.entries.pop().map(|entry| entry.item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_comes_what_is_earlier_then_what_was_planned_first() {
+        let mut queue = Queue::default();
+        for (at_us, of) in [(5, 0), (3, 1), (5, 2), (3, 3)] {
+            queue.plan(at_us, Item::Start { of });
+        }
+        assert_eq!(queue.next_us(), Some(3));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let boxes = order.iter().map(|item| match item {
+            Item::Start { of } => *of,
+            _ => usize::MAX,
+        });
+        assert_eq!(boxes.collect::<Vec<_>>(), [1, 3, 0, 2]);
+    }
+}
