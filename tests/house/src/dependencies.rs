@@ -1,9 +1,10 @@
-//! What may run on the box: the crates the firmware names as dependencies are those of the design and no others.
-//! Licences are cargo-deny's business (deny.toml).
+//! What may run on the box: the crates the firmware names as dependencies are those of the design and no others, and our
+//! own are built without the features that only tests want. Licences are cargo-deny's business (deny.toml).
 
 use crate::Finding;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::process::Command;
 
 /// The design's list ("Dependencies").
@@ -30,10 +31,13 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
+/// A crate of the workspace.
 #[derive(Deserialize)]
-struct Package {
+pub(crate) struct Package {
     name: String,
     dependencies: Vec<Dependency>,
+    /// By name, with what each turns on.
+    features: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -41,10 +45,19 @@ struct Dependency {
     name: String,
     /// `dev`, `build`, or none for what runs.
     kind: Option<String>,
+    features: Vec<String>,
 }
 
-/// Every crate of the box depends on agreed crates only; tests may use what they like.
-pub(crate) fn agreed() -> Result<Vec<Finding>> {
+type Rule = (&'static str, fn(&[Package]) -> Vec<Finding>);
+
+/// The rules on what runs on the box.
+pub(crate) const RULES: [Rule; 2] = [
+    ("on the box: the agreed crates only", agreed),
+    ("on the box: nothing that only tests want", without_features),
+];
+
+/// The crates of the workspace, as cargo sees them.
+pub(crate) fn packages() -> Result<Vec<Package>> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .output()
@@ -56,33 +69,65 @@ pub(crate) fn agreed() -> Result<Vec<Finding>> {
     );
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).context("reading cargo's metadata")?;
-    Ok(judge(&metadata.packages))
+    Ok(metadata.packages)
 }
 
-fn judge(packages: &[Package]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for package in packages
-        .iter()
-        .filter(|package| BOX.contains(&package.name.as_str()))
-    {
-        let ours = package
-            .dependencies
-            .iter()
-            .filter(|dependency| dependency.kind.as_deref() != Some("dev"));
-        for dependency in ours {
-            let name = dependency.name.as_str();
-            if !AGREED.contains(&name) && !BOX.contains(&name) {
-                let what =
-                    format!("depends on {name}, which is not on the list of crates for the box");
-                findings.push(Finding {
-                    path: format!("firmware/{}/Cargo.toml", package.name),
-                    line: 0,
-                    what,
-                });
-            }
-        }
+/// Every crate of the box depends on agreed crates only; tests may use what they like.
+fn agreed(packages: &[Package]) -> Vec<Finding> {
+    let strange = built(packages).filter(|(_, dependency)| {
+        let name = dependency.name.as_str();
+        !AGREED.contains(&name) && !BOX.contains(&name)
+    });
+    strange
+        .map(|(package, Dependency { name, .. })| {
+            let what = format!("depends on {name}, which is not on the list of crates for the box");
+            finding(package, what)
+        })
+        .collect()
+}
+
+/// The features of our own crates are for the simulator and the fuzzers (`sabotage`, `fuzzing`): no crate of the box turns
+/// one on, by itself or in another.
+fn without_features(packages: &[Package]) -> Vec<Finding> {
+    let own = built(packages).filter(|(_, dependency)| BOX.contains(&dependency.name.as_str()));
+    let asked = own.flat_map(|(package, dependency)| {
+        let names = dependency.features.iter();
+        names.map(move |name| (package, format!("{}/{name}", dependency.name)))
+    });
+    let on_box = packages.iter().filter(|package| is_on_box(package));
+    let default = on_box.flat_map(|package| {
+        let names = package.features.get("default").into_iter().flatten();
+        names.map(move |name| (package, name.clone()))
+    });
+    asked
+        .chain(default)
+        .map(|(package, feature)| {
+            let what = format!("turns on {feature}, which is for tests; only they may ask for it");
+            finding(package, what)
+        })
+        .collect()
+}
+
+fn is_on_box(package: &Package) -> bool {
+    BOX.contains(&package.name.as_str())
+}
+
+/// What crates of the box are built with.
+fn built(packages: &[Package]) -> impl Iterator<Item = (&Package, &Dependency)> {
+    let on_box = packages.iter().filter(|package| is_on_box(package));
+    let all = on_box.flat_map(|package| {
+        let dependencies = package.dependencies.iter();
+        dependencies.map(move |dependency| (package, dependency))
+    });
+    all.filter(|(_, dependency)| dependency.kind.as_deref() != Some("dev"))
+}
+
+fn finding(package: &Package, what: String) -> Finding {
+    Finding {
+        path: format!("firmware/{}/Cargo.toml", package.name),
+        line: 0,
+        what,
     }
-    findings
 }
 
 #[cfg(test)]
@@ -93,20 +138,42 @@ mod tests {
         let dependencies = vec![Dependency {
             name: dependency.into(),
             kind: kind.map(Into::into),
+            features: Vec::new(),
         }];
         [Package {
             name: name.into(),
             dependencies,
+            features: BTreeMap::new(),
         }]
+    }
+
+    fn with_feature(mut packages: [Package; 1], feature: &str) -> [Package; 1] {
+        let dependencies = packages.iter_mut().flat_map(|it| &mut it.dependencies);
+        dependencies.for_each(|dependency| dependency.features.push(feature.into()));
+        packages
+    }
+
+    #[test]
+    fn a_feature_for_tests_is_found_where_it_would_reach_the_box() {
+        let asks = |name, kind| with_feature(package(name, "proto", kind), "sabotage");
+        assert_eq!(without_features(&asks("pollux", None)).len(), 1);
+        assert_eq!(without_features(&asks("pollux", Some("dev"))), []);
+        assert_eq!(without_features(&asks("sim", None)), []);
+        let crates = with_feature(package("plan", "serde", None), "alloc");
+        assert_eq!(without_features(&crates), []);
+        let mut default = package("proto", "crc", None);
+        let features = default.iter_mut().map(|it| &mut it.features);
+        features.for_each(|it| drop(it.insert("default".into(), vec!["sabotage".into()])));
+        assert_eq!(without_features(&default).len(), 1);
     }
 
     #[test]
     fn a_stranger_on_the_box_is_found() {
-        assert_eq!(judge(&package("plan", "tokio", None)).len(), 1);
-        assert_eq!(judge(&package("plan", "tokio", Some("build"))).len(), 1);
-        assert_eq!(judge(&package("plan", "crc", None)), []);
-        assert_eq!(judge(&package("pollux", "plan", None)), []);
-        assert_eq!(judge(&package("plan", "proptest", Some("dev"))), []);
-        assert_eq!(judge(&package("board", "clap", None)), []);
+        assert_eq!(agreed(&package("plan", "tokio", None)).len(), 1);
+        assert_eq!(agreed(&package("plan", "tokio", Some("build"))).len(), 1);
+        assert_eq!(agreed(&package("plan", "crc", None)), []);
+        assert_eq!(agreed(&package("pollux", "plan", None)), []);
+        assert_eq!(agreed(&package("plan", "proptest", Some("dev"))), []);
+        assert_eq!(agreed(&package("board", "clap", None)), []);
     }
 }

@@ -2,6 +2,7 @@
 //! Each rule is one function from the tree to its findings; it reads files and `cargo metadata`, and changes nothing.
 
 mod dependencies;
+mod documents;
 mod manifests;
 mod sources;
 mod text;
@@ -33,7 +34,7 @@ impl fmt::Display for Finding {
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 10] = [
     ("files are short", text::short),
     ("no path of one machine", text::no_machine_path),
     ("nothing left for later", text::nothing_left_over),
@@ -42,6 +43,8 @@ const RULES: [Rule; 8] = [
     ("lints are silenced in tests only", sources::lints_kept),
     ("proto and plan are no_std", sources::no_std),
     ("every crate keeps the lints", manifests::lints_inherited),
+    ("links in documents exist", documents::links),
+    ("sources named in documents exist", documents::sources),
 ];
 
 fn main() -> Result<ExitCode> {
@@ -50,11 +53,12 @@ fn main() -> Result<ExitCode> {
     for (name, rule) in RULES {
         broken += report(name, &rule(&tree));
     }
-    broken += report(
-        "on the box: the agreed crates only",
-        &dependencies::agreed()?,
-    );
-    println!("house: {} rules, {broken} broken", RULES.len() + 1);
+    let packages = dependencies::packages()?;
+    for (name, rule) in dependencies::RULES {
+        broken += report(name, &rule(&packages));
+    }
+    let count = RULES.len() + dependencies::RULES.len();
+    println!("house: {count} rules, {broken} broken");
     Ok(if broken == 0 {
         ExitCode::SUCCESS
     } else {

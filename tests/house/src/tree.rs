@@ -16,15 +16,18 @@ pub(crate) struct File {
 /// All text files, sorted by path.
 pub(crate) struct Tree {
     files: Vec<File>,
+    /// Paths of what is no text: pictures, captures, links.
+    others: Vec<String>,
 }
 
 impl Tree {
-    /// Reads the checkout; files that are no UTF-8 (pictures, captures) are left out.
+    /// Reads the checkout; of files that are no UTF-8 only the path is kept.
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let mut files = Vec::new();
-        read_folder(root, "", &mut files)?;
-        files.sort_by(|one, other| one.path.cmp(&other.path));
-        Ok(Self { files })
+        let (files, others) = (Vec::new(), Vec::new());
+        let mut tree = Self { files, others };
+        tree.read_folder(root, "")?;
+        tree.files.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(tree)
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
@@ -36,6 +39,40 @@ impl Tree {
         self.files
             .iter()
             .filter(move |file| file.path.ends_with(ending))
+    }
+
+    /// Whether there is a file or folder of that path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let inside = format!("{path}/");
+        let texts = self.files.iter().map(|file| &file.path);
+        let mut all = texts.chain(&self.others);
+        all.any(|known| known == path || known.starts_with(&inside))
+    }
+
+    fn read_folder(&mut self, folder: &Path, prefix: &str) -> Result<()> {
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = format!("{prefix}{name}");
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                if !SKIPPED.contains(&name.as_str()) {
+                    self.read_folder(&entry.path(), &format!("{path}/"))?;
+                }
+            } else if kind.is_file() {
+                let bytes =
+                    std::fs::read(entry.path()).with_context(|| format!("reading {path}"))?;
+                match String::from_utf8(bytes) {
+                    Ok(text) => self.files.push(File { path, text }),
+                    Err(_) => self.others.push(path),
+                }
+            } else {
+                self.others.push(path);
+            }
+        }
+        Ok(())
     }
 
     /// The text of one file, if it is there.
@@ -59,35 +96,22 @@ impl File {
     }
 }
 
-fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = format!("{prefix}{name}");
-        let kind = entry.file_type()?;
-        if kind.is_dir() && !SKIPPED.contains(&name.as_str()) {
-            read_folder(&entry.path(), &format!("{path}/"), files)?;
-        } else if kind.is_file() {
-            let bytes = std::fs::read(entry.path()).with_context(|| format!("reading {path}"))?;
-            if let Ok(text) = String::from_utf8(bytes) {
-                files.push(File { path, text });
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 impl Tree {
     /// A tree of one file, for tests of rules.
     pub(crate) fn of(path: &str, text: &str) -> Self {
+        Self::of_all(&[(path, text)])
+    }
+
+    /// A tree of these files.
+    pub(crate) fn of_all(files: &[(&str, &str)]) -> Self {
+        let file = |(path, text): &(&str, &str)| File {
+            path: (*path).into(),
+            text: (*text).into(),
+        };
         Self {
-            files: vec![File {
-                path: path.into(),
-                text: text.into(),
-            }],
+            files: files.iter().map(file).collect(),
+            others: Vec::new(),
         }
     }
 }
