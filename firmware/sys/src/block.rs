@@ -114,7 +114,9 @@ fn read_at(file: &mut File, at: u64, mut bytes: &mut [u8]) -> std::io::Result<()
     Ok(())
 }
 
-fn recognise(boot: &[u8; 512], volume: &[u8; 6]) -> Option<FileSystem> {
+/// The file system that the boot sector and the start of sector 16 (of 2048 bytes) speak of.
+#[must_use]
+pub fn recognise(boot: &[u8; 512], volume: &[u8; 6]) -> Option<FileSystem> {
     // A hybrid ISO has a boot sector too, so its own mark goes first.
     if volume == b"\x01CD001" {
         return Some(FileSystem::Iso9660);

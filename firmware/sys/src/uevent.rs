@@ -96,8 +96,9 @@ fn overrun() -> Uevent {
     }
 }
 
-/// `add@/devices/…` NUL `KEY=value` NUL …
-fn parse(message: &[u8]) -> Option<Uevent> {
+/// The event in a message, `add@/devices/…` NUL `KEY=value` NUL …; `None` for one that tells of none.
+#[must_use]
+pub fn parse(message: &[u8]) -> Option<Uevent> {
     let value = |key: &str| {
         message.split(|byte| *byte == 0).find_map(|field| {
             let value = field.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;

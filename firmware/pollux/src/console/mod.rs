@@ -7,7 +7,7 @@ mod editor;
 mod keys;
 #[cfg(test)]
 mod samples;
-mod shell;
+pub mod shell;
 mod table;
 mod view;
 mod view_pair;

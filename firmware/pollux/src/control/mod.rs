@@ -5,7 +5,7 @@
 mod facts;
 mod guesses;
 mod redact;
-mod session;
+pub mod session;
 
 use crate::ipc::control::{Hello, Request, Response};
 use crate::ipc::{

@@ -2,7 +2,7 @@
 //! dataplane says that servers can be reached. It reads what strangers send, so it runs unprivileged behind
 //! seccomp; it changes nothing and only tells the dataplane what it thinks (see `HealthToDataplane`).
 
-mod http;
+pub mod http;
 mod judge;
 mod probe;
 mod rhythm;

@@ -1,0 +1,71 @@
+//! Pollux: PID 1 of a box, or a daemon on somebody else's machine; its workers and its console, all one
+//! binary told apart by argv. Nothing is decided here but who this process is. It is a library only for
+//! the fuzzers' sake: they link it, too, and see no more of it than `fuzzing`.
+
+// Nothing is exported but `main`: `pub` marks what other modules may use.
+#![allow(unreachable_pub)]
+
+mod arguments;
+mod cluster;
+mod console;
+mod control;
+mod daemon;
+mod dataplane;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod health;
+mod init;
+mod ipc;
+mod place;
+#[cfg(any(test, feature = "fuzzing"))]
+mod samples;
+mod wait;
+mod worker;
+
+use arguments::Arguments;
+use std::process::ExitCode;
+
+const USAGE: &str = "pollux is the firmware of a box, where it is PID 1 and starts its own workers; \
+                     as a daemon on another machine: pollux run --config FILE [--node NAME] [--run-dir DIR]; \
+                     to speak to that: pollux console [--run-dir DIR] [-c COMMAND]";
+
+/// Who this process is, by argv, and how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let outcome = match words.next().as_deref() {
+        Some("worker") => Arguments::parse(words)
+            .and_then(worker::run)
+            .map_err(|error| error.to_string()),
+        Some("probe") => probe(words),
+        Some("console") => console::visit::run(words),
+        Some("run") => daemon::Options::parse(words).and_then(|options| daemon::run(&options)),
+        _ if std::process::id() == 1 => {
+            init::run();
+            Ok(())
+        }
+        _ => Err(USAGE.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Said already.
+        Err(why) if why.is_empty() => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("[ERROR] {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `probe DEVICE FD`.
+fn probe(mut words: impl Iterator<Item = String>) -> Result<(), String> {
+    let (device, number) = (
+        words.next(),
+        words.next().and_then(|word| word.parse().ok()),
+    );
+    let (Some(device), Some(number)) = (device, number) else {
+        return Err("a probe is started by PID 1, with a device and a descriptor".into());
+    };
+    let wire = sys::process::inherited(number).map_err(|error| error.to_string())?;
+    init::probe::run(&device, wire).map_err(|error| format!("probing {device}: {error}"))
+}
