@@ -90,7 +90,7 @@ static TABLE: [Entry; 12] = [
     entry(
         "log",
         "log [LINES]",
-        "the last lines of the log (20)",
+        "the last lines of the log; 20 unless told",
         Command::Log { lines: LOG_LINES },
     ),
     entry(
@@ -102,7 +102,7 @@ static TABLE: [Entry; 12] = [
     entry(
         "standby",
         "standby",
-        "hand over to the peer and stay standby",
+        "hand over to the peer; no fail-back from then on until `takeover`",
         Command::Standby,
     ),
     entry(

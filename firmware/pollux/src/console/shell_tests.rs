@@ -147,7 +147,7 @@ fn watch_takes_the_screen_and_gives_it_back() {
     assert!(
         shell
             .take_output()
-            .ends_with("\x1b[24;1H\x1b[K\n\rcastor> \x1b[Kstat")
+            .ends_with("\x1b[24;1H\n\rcastor> \x1b[Kstat")
     );
     // The answer that was under way is nobody's.
     shell.answered(Response::Failed("late".into()));

@@ -6,6 +6,9 @@ use super::view::span;
 use crate::ipc::control::{AddressStatus, ClusterStatus, LinkStatus, PeerStatus, Status};
 use core::fmt::Write;
 
+/// Beats that find no network while a box starts; as many are no trouble.
+const UNSENT_ORDINARY: u64 = 10;
+
 /// The pair's part of `status`.
 pub fn pair(node: &str, cluster: &ClusterStatus, status: &Status, out: &mut String) {
     let _ = writeln!(out, "{node}: {}", this_box(cluster));
@@ -71,13 +74,13 @@ pub fn config(status: &Status, peer: Option<&PeerStatus>) -> String {
     let lead = format!("DRIFT: generation {own} here, {other} on {name}");
     match own.cmp(&other) {
         core::cmp::Ordering::Less => {
-            format!("{lead}; write {other} to this box's medium and reboot this box")
+            format!("{lead}; put generation {other} on this box's medium and reboot it")
         }
         core::cmp::Ordering::Greater => {
-            format!("{lead}; write {own} to {name}'s medium and reboot {name}")
+            format!("{lead}; put generation {own} on {name}'s medium and reboot it")
         }
         core::cmp::Ordering::Equal => format!(
-            "{lead}, but not the same (digest {:016x} here, {:016x} there); write one config to \
+            "{lead}, but not the same (digest {:016x} here, {:016x} there); put one config on \
              both media and reboot",
             status.digest, peer.digest
         ),
@@ -174,9 +177,9 @@ fn trouble(link: &LinkStatus, troubles: &mut Table) {
         let share = percent(lost_permille(link.lost, link.received));
         say(format!("{} lost since the start ({share})", link.lost));
     }
-    if link.unsent > 0 {
+    if link.unsent > UNSENT_ORDINARY {
         say(format!(
-            "{} not sent: the kernel did not take them",
+            "{} not sent: the line was busy, or there was no network",
             link.unsent
         ));
     }

@@ -36,8 +36,8 @@ fn drift_is_said_in_plain_words() {
         with(6, 9),
         "the same on both boxes (generation 7 here, 6 on pollux)"
     );
-    assert!(with(6, 8).ends_with("write 7 to pollux's medium and reboot pollux"));
-    assert!(with(8, 8).ends_with("write 8 to this box's medium and reboot this box"));
+    assert!(with(6, 8).ends_with("put generation 7 on pollux's medium and reboot it"));
+    assert!(with(8, 8).ends_with("put generation 8 on this box's medium and reboot it"));
     assert!(with(7, 8).contains("but not the same (digest 0000000000000009 here"));
     assert_eq!(
         config(&status, None),

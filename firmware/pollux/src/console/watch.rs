@@ -249,7 +249,7 @@ impl Watch {
 
     /// Bytes that give the terminal back: plain, and on a fresh line below the picture.
     pub fn closing(&self) -> String {
-        format!("\x1b[0m\x1b[{};1H\x1b[K\n", self.painter.size().rows)
+        format!("\x1b[0m\x1b[{};1H\n", self.painter.size().rows)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the kernel says about the box: sysctls, memory, uptime, read when asked and never kept.
 
 use std::fs;
+use std::io::ErrorKind;
 
 /// Below /proc/sys: what a balancer with failover stands on.
 const SYSCTLS: [&str; 6] = [
@@ -17,6 +18,7 @@ pub fn sysctls() -> Vec<(String, String)> {
     let read = |path: &str| fs::read_to_string(format!("/proc/sys/{path}"));
     let value = |path: &&str| match read(path) {
         Ok(text) => text.trim().to_string(),
+        Err(error) if error.kind() == ErrorKind::NotFound => "not in this kernel".into(),
         Err(error) => format!("unreadable: {error}"),
     };
     let both = |path: &&str| ((*path).to_string(), value(path));

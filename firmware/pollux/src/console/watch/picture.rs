@@ -44,7 +44,11 @@ pub fn draw(facts: &Facts, size: Size) -> (Screen, usize) {
     let hidden = services.len().saturating_sub(room);
     rows.extend(scroll(services, facts.scrolled, room));
     let events_at = rows.len() + 1;
-    screen.bar(events_at, " events", "");
+    screen.bar(
+        events_at,
+        " events, by seconds since the start",
+        &clock(facts),
+    );
     let room = all.saturating_sub(events_at + 1);
     let events = facts.events.rows(room, columns);
     let below = events_at + 1;
@@ -67,6 +71,14 @@ fn title(facts: &Facts) -> String {
             Ok(cluster) => format!(" {node}: {}", view_pair::this_box(cluster)),
             Err(why) => format!(" {node}: {why}"),
         },
+    }
+}
+
+/// The time by which events are told.
+fn clock(facts: &Facts) -> String {
+    match &facts.status {
+        Some(Ok(status)) => format!("now {} ", status.uptime_s),
+        _ => String::new(),
     }
 }
 

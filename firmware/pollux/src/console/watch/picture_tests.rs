@@ -64,7 +64,7 @@ held here   192.0.2.10 192.0.2.11
 service           health       active  conn/s  pkt/s B/s in B/s out
 tcp 10.0.0.100:80 0/1 up            3       -      -      -       -
   10.0.0.11:80    DOWN              3       -      -      -       -
- events
+ events, by seconds since the start                                     now 61
 [   12.345] info  cluster: peer pollux is alive
 ";
     assert_eq!(shown(&facts(), SIZE).trim_end(), expected.trim_end());
