@@ -173,12 +173,6 @@ impl Machine {
         self.qmp.wait_event("RESUME", EVENT_TIMEOUT)
     }
 
-    /// Presses the reset button: no goodbye, and the firmware starts at once.
-    pub fn reset(&self) -> Result<()> {
-        self.timeline.note(&self.name, "RESET BUTTON");
-        self.qmp.execute("system_reset", &json!({})).map(drop)
-    }
-
     /// Presses ctrl-alt-del on the keyboard.
     pub fn press_ctrl_alt_del(&self) -> Result<()> {
         self.timeline.note(&self.name, "ctrl-alt-del");

@@ -113,8 +113,8 @@ fn ask(network: &'static str, interval_ms: &AtomicU64, is_stopped: &AtomicBool) 
             // A full queue: the next one is asked soon.
             let _ = socket.send(index, question);
         }
-        let interval_ms = interval_ms.load(Ordering::Relaxed);
-        thread::sleep(Duration::from_millis(interval_ms));
+        let interval = Duration::from_millis(interval_ms.load(Ordering::Relaxed));
+        thread::sleep(interval);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Planned handovers that go wrong half way: one of the two boxes loses its power or stands still at one of the
 //! steps. Whoever is left must be active in time, and never both.
 
-use super::sight::Sight;
+use super::sight::{Sight, WIDENED_OUTAGE_MAX};
 use super::stage::{DEAD_TIME, Stage, ensure};
 use crate::console::Mark;
 use crate::net::{CLIENT, VIRTUAL_V4};
@@ -59,9 +59,6 @@ const HANDOVERS: usize = 4;
 const REQUEST_INTERVAL: Duration = Duration::from_millis(10);
 /// How long requests run before and after a handover.
 const UNDER_WAY: Duration = Duration::from_millis(700);
-/// A pair that has seen a box stand still believes in silence only after up to 2 s (proto's DEAD_TIME_MAX), until
-/// it has been calm for a while.
-const OUTAGE_MAX: Duration = Duration::from_millis(2200);
 /// Longer than the dead time, so that the other box acts.
 const FREEZE: Duration = Duration::from_millis(1200);
 
@@ -166,7 +163,7 @@ fn one(
     sight.wait_served(happened)?;
     pair.wait_calm()?;
     let seen = sight.close()?;
-    seen.ensure_outage_under(OUTAGE_MAX)?;
+    seen.ensure_outage_under(WIDENED_OUTAGE_MAX)?;
     seen.ensure_one_owner()
 }
 

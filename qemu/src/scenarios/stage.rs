@@ -108,7 +108,9 @@ impl Stage {
 
     /// Consoles of a shared pair are logged where it was booted.
     fn copy_console_logs(&self) {
-        let Some(pair) = &self.pair else { return };
+        let Some(pair) = self.pair.as_ref().filter(|pair| pair.logs != self.logs) else {
+            return;
+        };
         for machine in &pair.boxes {
             for kind in ["console", "door"] {
                 let name = format!("{}.{kind}.log", machine.name());
