@@ -76,6 +76,8 @@ impl Node {
         match &mut self.peer {
             Some(peer) if peer.incarnation == beat.incarnation => {
                 if is_newer(&beat.standing, &peer.standing) || is_broken(Sabotage::BelieveOld) {
+                    // It may have held the addresses for a moment that no frame told of.
+                    self.peer_may_answer |= beat.standing.term != peer.standing.term;
                     peer.standing = beat.standing;
                 }
             }

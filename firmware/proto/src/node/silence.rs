@@ -97,9 +97,10 @@ impl Node {
             gap_ms: millis(gap),
         });
         // Time in which this box did nothing does not count against its driver, and before it takes
-        // anything a link that was up may bring one beat each way; without one, every link.
+        // anything each link that was up may bring one beat each way, the fastest one may have been cut
+        // meanwhile; without one, every link.
         let up = self.links.iter().filter(|link| link.is_up());
-        let beat = up.map(Link::beat).min();
+        let beat = up.map(Link::beat).max();
         let beat = beat.or_else(|| self.links.iter().map(Link::beat).max());
         let grace = beat.unwrap_or_default() * 2;
         self.deadline = self.deadline.map(|deadline| deadline + gap);

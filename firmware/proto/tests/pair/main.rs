@@ -14,4 +14,5 @@ mod operator;
 mod random;
 mod schedules;
 mod timing;
+mod unseen;
 mod world;
