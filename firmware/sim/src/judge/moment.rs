@@ -19,7 +19,7 @@ impl World {
     /// A box is about to take the addresses.
     pub(crate) fn judge_take(&mut self, of: usize, term: u64) {
         let machine = &self.machines[of];
-        if !machine.ready || !machine.believes_ready {
+        if !machine.believes_ready {
             self.violate(
                 of,
                 Rule::NotReady,
