@@ -1,7 +1,7 @@
 # Sourced by tests/run: the parts it consists of, in their order, and how to count what they say.
 # shellcheck shell=bash disable=SC2034,SC2154 # board/lib.sh is sourced before, and what is set here is for tests/run
 
-parts=(fmt clippy shell unit sim house deny image scenarios)
+parts=(fmt clippy shell unit sim house deny buildroot fuzz image scenarios)
 declare -A about=(
   [fmt]="sources are formatted"
   [clippy]="no warning from compiler or clippy"
@@ -10,6 +10,8 @@ declare -A about=(
   [sim]="whole lives of a pair in the simulator: 20000, or SIM_COUNT=N"
   [house]="the house rules"
   [deny]="licences and origins of all dependencies"
+  [buildroot]="Buildroot accepts our external tree (BUILDROOT_DIR names a Buildroot tree; skipped without)"
+  [fuzz]="every decoder withstands FUZZ_SECONDS (60) of fuzzing"
   [image]="kernel, /init and ISO are built, the ISO twice to the same bytes, and none is too large"
   [scenarios]="the pair on real kernels in QEMU"
 )
@@ -28,6 +30,7 @@ part_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; 
 part_unit() { CARGO_PROFILE_DEV_DEBUG=0 cargo test --workspace --locked --no-fail-fast; }
 part_sim() { cargo run -q --locked -p sim --profile sim -- --count "${SIM_COUNT:-20000}"; }
 part_house() { cargo run -q --locked -p house; }
+part_fuzz() { firmware/fuzz/run; }
 part_scenarios() { qemu/testbed test; }
 
 part_shell() {
@@ -46,6 +49,20 @@ part_deny() {
   cargo deny --locked check licenses bans sources
 }
 
+# Each symbol of the defconfig must have come through: Buildroot drops one whose dependency is missing without a word.
+part_buildroot() {
+  local out=$CARGO_TARGET_DIR/buildroot ours=$root/buildroot-ext defconfig=pollux_x86_64_defconfig lost files
+  if [ -z "${BUILDROOT_DIR:-}" ]; then say "buildroot: skipped: BUILDROOT_DIR names no Buildroot tree"; return; fi
+  [ -x "$BUILDROOT_DIR/utils/check-package" ] || { say "buildroot: $BUILDROOT_DIR is no Buildroot tree"; return 1; }
+  need_packages build-essential python3-flake8 python3-magic
+  rm -rf "$out"
+  make -s -C "$BUILDROOT_DIR" O="$out" BR2_EXTERNAL="$ours" $defconfig || return
+  lost=$(grep -vxFf "$out/.config" "$ours/configs/$defconfig") && { say "buildroot: did not stick:" "$lost"; return 1; }
+  mapfile -t files < <(find "$ours" -type f)
+  # Debian's python3, which has those packages, whichever else comes first on PATH.
+  (cd "$BUILDROOT_DIR" && /usr/bin/python3 utils/check-package --br2-external "${files[@]}")
+}
+
 part_image() {
   local iso init first
   iso=$(board/image) && first=$(sha256sum <"$iso") || return
@@ -55,16 +72,17 @@ part_image() {
   [ "$(stat -c %s "$iso")" -le $iso_bytes_max ] || { say "image: the ISO is larger than $iso_bytes_max bytes"; return 1; }
 }
 
-# count LOG STATUS: prints how many passed and how many failed. Unit tests and scenarios count one by one, all else as one;
-# a part that fails without a failed test in its log counts as one failure.
+# count LOG STATUS: prints how many passed and how many failed. Unit tests, fuzz targets and scenarios count one by one, all
+# else as one; a part that fails without a failed test in its log counts as one failure, one that is skipped as nothing.
 count() {
   awk -v status="$2" '
     /^test result:/ { passed += $4; failed += $6 }
     /^\[ *[0-9]+\/[0-9]+\] .* ok +[0-9.]+ s$/ { passed++ }
     /^\[ *[0-9]+\/[0-9]+\] .* FAIL +[0-9.]+ s$/ { failed++ }
+    /^[a-z]+: skipped: / { skipped++ }
     END {
       if (status != 0 && !failed) failed = 1
-      if (status == 0 && !passed && !failed) passed = 1
+      if (status == 0 && !passed && !failed && !skipped) passed = 1
       print passed + 0, failed + 0
     }' "$1"
 }
