@@ -1,6 +1,6 @@
 //! `watch`: a live view of the box over the whole screen, without I/O. It asks control for everything in
-//! turn, again only once the line has carried what there was to draw and never for more than a tenth of the
-//! time; log lines come in between. What to ask, what to write and when is told to whoever drives it.
+//! turn, again only once the line has carried what there was to draw and at most every second; log lines
+//! come in between. What to ask, what to write and when is told to whoever drives it.
 
 mod balance;
 mod events;
@@ -26,8 +26,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The same while the log tells of something.
 const HASTE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A round that took longer is followed by so many times its length, so that watching costs the box little.
-const REST_TIMES: u32 = 9;
+/// A round that took long is followed by so many times its length, so that watching costs the box little.
+const REST_TIMES: u32 = 3;
+
+/// But by no more than this: who looks at a picture takes it for the present.
+const REST_MAX: Duration = Duration::from_secs(4);
 
 /// A vt100, unless the terminal tells otherwise.
 pub const SIZE_DEFAULT: Size = Size {
@@ -150,7 +153,7 @@ impl Watch {
         };
         if next.is_none() {
             let took = now.saturating_duration_since(self.round_began);
-            self.next_round = now + INTERVAL.max(took * REST_TIMES);
+            self.next_round = now + INTERVAL.max(took * REST_TIMES).min(REST_MAX);
         }
         self.redraw();
         next

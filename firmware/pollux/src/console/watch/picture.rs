@@ -214,10 +214,12 @@ fn scroll(rows: Vec<Row>, scrolled: usize, room: usize) -> Vec<Row> {
     let from = scrolled.min(body.len().saturating_sub(fits));
     let below = body.len().saturating_sub(from + fits);
     shown.extend(body.into_iter().skip(from).take(fits));
-    shown.push((
-        format!("  ... {from} more above, {below} below: cursor keys"),
-        false,
-    ));
+    let told = match (from, below) {
+        (0, below) => format!("{below} more rows below"),
+        (from, 0) => format!("{from} more rows above"),
+        (from, below) => format!("{from} more rows above, {below} below"),
+    };
+    shown.push((format!("  ... {told}: cursor keys"), false));
     shown.truncate(room);
     shown
 }
