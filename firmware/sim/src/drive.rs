@@ -168,6 +168,9 @@ impl World {
         }
         let carriers = machine.carriers;
         let before = machine.state;
+        if !machine.is_slow(now_us) {
+            self.disturb(of / 2);
+        }
         self.input(of, Input::Fitness(carriers));
         self.judge_thaw(of, &sleep, before);
         let mut inbox = core::mem::take(&mut self.machines[of].inbox);
