@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bytes of hex kept for a target; the shortest inputs go first.
-const KEPT_BYTES_MAX: usize = 48 * 1024;
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 fn file(target: &Target) -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

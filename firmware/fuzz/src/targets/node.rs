@@ -197,6 +197,13 @@ fn says(link: u8, state: State, term: u64, revision: u32) -> Happening {
     Happening::Peer(link, false, standing)
 }
 
+/// What the peer could say, with a MAC that is not its own.
+fn forged() -> Vec<u8> {
+    let mut frame = codec().encode(&beat(90)).unwrap_or_default();
+    frame.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1);
+    frame.to_vec()
+}
+
 /// Boxes that take over, hand over, contend and give way.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let begin = [
@@ -221,6 +228,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         says(0, State::Active, 8, 5),
         Happening::Own(0),
         Happening::Noise(1, vec![2, 1, 0]),
+        Happening::Noise(0, forged()),
     ];
     let faults = [
         Happening::Wait(2_000_000),
