@@ -1,15 +1,13 @@
 //! What `sim` is told on its command line.
 
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use core::ops::Range;
 use std::num::NonZero;
 
 /// Runs schedules of faults against the real protocol code and judges all invariants after everything that happens.
 #[derive(Parser)]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
-    pub(crate) task: Option<Task>,
     /// Seeds from A up to B, B left out.
     #[arg(long, value_name = "A..B", value_parser = range, conflicts_with = "count")]
     seeds: Option<Range<u64>>,
@@ -28,18 +26,6 @@ pub(crate) struct Arguments {
     /// Breaks a rule of the protocol on purpose; `list` lists them. Needs `--features sabotage`.
     #[arg(long, value_name = "RULE")]
     sabotage: Option<String>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Task {
-    /// Measures schedules a second on one core; prints JSON as tests/bench writes it.
-    Bench {
-        #[arg(long, default_value_t = 7)]
-        runs: u64,
-        /// Schedules in each run.
-        #[arg(long, default_value_t = 2000)]
-        seeds: u64,
-    },
 }
 
 impl Arguments {

@@ -4,7 +4,7 @@ mod arguments;
 mod report;
 
 use anyhow::{Result, bail};
-use arguments::{Arguments, Task};
+use arguments::Arguments;
 use clap::Parser;
 use sim::{Catch, Schedule};
 use std::collections::BTreeSet;
@@ -17,13 +17,9 @@ const TOLD_MAX: usize = 3;
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     arguments.break_rule()?;
-    let is_well = match (&arguments.task, arguments.seed) {
-        (Some(Task::Bench { runs, seeds }), _) => {
-            report::bench(*runs, *seeds)?;
-            true
-        }
-        (None, Some(seed)) => replay(seed, arguments.shrink),
-        (None, None) => search(&arguments)?,
+    let is_well = match arguments.seed {
+        Some(seed) => replay(seed, arguments.shrink),
+        None => search(&arguments)?,
     };
     Ok(if is_well {
         ExitCode::SUCCESS

@@ -1,6 +1,5 @@
 //! What `sim` prints.
 
-use anyhow::Result;
 use core::ops::Range;
 use sim::{Catch, Schedule, Violation};
 use std::io::IsTerminal;
@@ -81,23 +80,4 @@ pub(crate) fn commit() -> String {
         ""
     };
     head.map_or("unknown".into(), |head| head + mark)
-}
-
-/// Measures and prints as tests/bench does.
-pub(crate) fn bench(runs: u64, seeds: u64) -> Result<()> {
-    let mut rates = sim::rates(runs.max(1), seeds.max(1));
-    rates.sort_by(f64::total_cmp);
-    let at = |index: usize| rates.get(index).map(|rate| rate.round());
-    let result = serde_json::json!([{
-        "subject": "sim",
-        "profile": "mixed",
-        "fault": "schedules",
-        "unit": "schedules_per_s",
-        "runs": rates.len(),
-        "median": at(rates.len() / 2),
-        "min": at(0),
-        "max": at(rates.len() - 1),
-    }]);
-    println!("{}", serde_json::to_string_pretty(&result)?);
-    Ok(())
 }

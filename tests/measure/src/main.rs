@@ -2,6 +2,7 @@
 //! it judges nothing: what the numbers should be is in the table's last column for the reader.
 
 mod boot;
+mod lives;
 mod report;
 mod size;
 mod takeover;
@@ -27,6 +28,8 @@ enum Name {
     Boot(Built),
     /// Time without an answer when the active side of a pair dies or hands over, beside its rivals.
     Takeover(takeover::Options),
+    /// Lives of a pair that the simulator judges in a second.
+    Sim(lives::Options),
 }
 
 /// What `tests/bench` has built.
@@ -71,6 +74,7 @@ fn main() -> Result<()> {
         Name::Size(built) => (size::measure(&built)?, built.out),
         Name::Boot(built) => (boot::measure(&built, built.runs)?, built.out),
         Name::Takeover(options) => (takeover::measure(&options)?, options.out),
+        Name::Sim(options) => (lives::measure(&options), options.out),
     };
     report.print();
     report.write(&out)

@@ -107,15 +107,15 @@ impl Report {
     /// Prints the table.
     pub(crate) fn print(&self) {
         println!(
-            "{:<28} {:<16} {:<10} {:>10} {:>10} {:>10} {:>5} {:<8} {:>9}",
-            "subject", "profile", "fault", "median", "min", "max", "runs", "unit", "at most"
+            "{:<28} {:<16} {:<10} {:>10} {:>10} {:>10} {:>5} {:<16} {:>9}",
+            "subject", "profile", "fault", "median", "min", "max", "runs", "unit", "limit"
         );
         for row in &self.rows {
             let limit = row
                 .limit
                 .map_or_else(String::new, |limit| format!("{limit:.0}"));
             println!(
-                "{:<28} {:<16} {:<10} {:>10.0} {:>10.0} {:>10.0} {:>5} {:<8} {limit:>9}",
+                "{:<28} {:<16} {:<10} {:>10.0} {:>10.0} {:>10.0} {:>5} {:<16} {limit:>9}",
                 row.subject,
                 row.profile,
                 row.fault,
