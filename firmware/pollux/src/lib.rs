@@ -25,9 +25,12 @@ mod worker;
 use arguments::Arguments;
 use std::process::ExitCode;
 
-const USAGE: &str = "pollux is the firmware of a box, where it is PID 1 and starts its own workers; \
-                     as a daemon on another machine: pollux run --config FILE [--node NAME] [--run-dir DIR]; \
-                     to speak to that: pollux console [--run-dir DIR] [-c COMMAND]";
+const USAGE: &str = "\
+Pollux: one of a pair of boxes that guard and balance a network. On a box it is PID 1; on your own distribution:
+
+  pollux run --config FILE [--node NAME] [--run-dir DIR]    the pair as a daemon; FILE is an image by `polluxctl build`
+  pollux console [--run-dir DIR] [-c COMMAND]               its console
+  pollux --version";
 
 /// Who this process is, by argv, and how it ended.
 #[must_use]
@@ -44,7 +47,16 @@ pub fn main() -> ExitCode {
             init::run();
             Ok(())
         }
-        _ => Err(USAGE.into()),
+        Some("--help" | "-h" | "help") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some("--version" | "-V") => {
+            println!("pollux {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some(word) => Err(format!("there is no command `{word}`\n{USAGE}")),
+        None => Err(format!("a command is missing\n{USAGE}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
