@@ -24,8 +24,8 @@ pub struct Catch {
     pub failures: Vec<(u64, Violation)>,
 }
 
-/// Runs the schedules of all these seeds on so many threads. `on_turn` hears how many were run so far.
-pub fn hunt(seeds: &Range<u64>, jobs: usize, on_turn: impl Fn(u64) + Sync) -> Catch {
+/// Runs the schedules of all these seeds on so many threads. `on_turn` hears what there is so far, unsorted.
+pub fn hunt(seeds: &Range<u64>, jobs: usize, on_turn: impl Fn(&Catch) + Sync) -> Catch {
     let next = AtomicU64::new(seeds.start);
     let full = AtomicBool::new(false);
     let caught = Mutex::new(Catch::default());
@@ -41,7 +41,7 @@ pub fn hunt(seeds: &Range<u64>, jobs: usize, on_turn: impl Fn(u64) + Sync) -> Ca
             all.lived += turn.lived;
             all.failures.extend(turn.failures);
             full.store(all.failures.len() >= FAILURES_MAX, Ordering::Relaxed);
-            on_turn(all.schedules);
+            on_turn(&all);
         }
     };
     std::thread::scope(|scope| {

@@ -44,19 +44,21 @@ fn search(arguments: &Arguments) -> Result<bool> {
     if seeds.is_empty() {
         bail!("no seeds to run: give --count N or --seeds A..B with A below B");
     }
+    // Now: while it runs, the files may change.
+    let commit = report::commit();
     let began = Instant::now();
-    let progress = report::Progress::new(seeds.end - seeds.start);
-    let catch = sim::hunt(&seeds, arguments.jobs(), |count| progress.show(count));
-    report::summary(&catch, &seeds, began.elapsed());
-    tell_failures(arguments, &catch);
+    let progress = report::Progress::new(&seeds, &commit);
+    let catch = sim::hunt(&seeds, arguments.jobs(), |so_far| progress.show(so_far));
+    report::summary(&catch, &seeds, began.elapsed(), &commit);
+    tell_failures(arguments, &catch, &commit);
     Ok(catch.failures.is_empty())
 }
 
 /// Each rule's first failure is shrunk and told, the others are listed.
-fn tell_failures(arguments: &Arguments, catch: &Catch) {
+fn tell_failures(arguments: &Arguments, catch: &Catch, commit: &str) {
     let mut told = BTreeSet::new();
     for (seed, violation) in &catch.failures {
-        println!("\nseed {seed}, commit {}: {violation}", report::commit());
+        println!("\nseed {seed}, commit {commit}: {violation}");
         println!("  again: {}", arguments.command(*seed));
         if told.len() < TOLD_MAX && told.insert(violation.rule) {
             println!("  shrunk:");

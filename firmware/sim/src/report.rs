@@ -10,43 +10,65 @@ use std::time::{Duration, Instant};
 /// From one line of progress to the next, where nobody sees them overwritten.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Says now and then how far a hunt has come.
+/// Says now and then how far a hunt has come, and at once what broke a rule.
 pub(crate) struct Progress {
     all: u64,
-    said_at: Mutex<Instant>,
+    began: Instant,
+    said: Mutex<Said>,
+}
+
+struct Said {
+    at: Instant,
+    /// Failures of which was told.
+    failures: usize,
 }
 
 impl Progress {
-    pub(crate) fn new(all: u64) -> Self {
+    pub(crate) fn new(seeds: &Range<u64>, commit: &str) -> Self {
+        let now = Instant::now();
+        eprintln!("seeds {}..{}, commit {commit}", seeds.start, seeds.end);
         Self {
-            all,
-            said_at: Mutex::new(Instant::now()),
+            all: seeds.end - seeds.start,
+            began: now,
+            said: Mutex::new(Said {
+                at: now,
+                failures: 0,
+            }),
         }
     }
 
-    pub(crate) fn show(&self, count: u64) {
-        if std::io::stderr().is_terminal() {
-            eprint!("\r{count} of {} schedules ", self.all);
+    pub(crate) fn show(&self, catch: &Catch) {
+        let Ok(mut said) = self.said.lock() else {
             return;
+        };
+        for (seed, violation) in catch.failures.iter().skip(said.failures) {
+            eprintln!("seed {seed}: {violation}");
         }
-        if let Ok(mut said_at) = self.said_at.try_lock()
-            && said_at.elapsed() >= PROGRESS_INTERVAL
-        {
-            *said_at = Instant::now();
-            eprintln!("{count} of {} schedules", self.all);
+        said.failures = catch.failures.len();
+        let line = format!(
+            "{} of {} schedules in {} s, {} broke a rule",
+            catch.schedules,
+            self.all,
+            self.began.elapsed().as_secs(),
+            said.failures
+        );
+        if std::io::stderr().is_terminal() {
+            eprint!("\r{line} ");
+        } else if said.at.elapsed() >= PROGRESS_INTERVAL {
+            said.at = Instant::now();
+            eprintln!("{line}");
         }
     }
 }
 
-pub(crate) fn summary(catch: &Catch, seeds: &Range<u64>, took: Duration) {
+pub(crate) fn summary(catch: &Catch, seeds: &Range<u64>, took: Duration, commit: &str) {
     let hours = catch.lived.as_secs() / 3600;
     println!(
-        "{} schedules (seeds {}..{}, {hours} hours of a pair's life) in {:.1} s, commit {}: {} broke a rule",
+        "{} schedules (seeds {}..{}, {hours} hours of a pair's life) in {:.1} s, commit {commit}: {} broke a rule",
         catch.schedules,
         seeds.start,
         seeds.end,
         took.as_secs_f64(),
-        commit(),
         catch.failures.len(),
     );
 }
