@@ -207,16 +207,29 @@ pub enum Answer {
     Refused(String),
 }
 
+/// How the cluster worker looks after the virtual addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Custodian {
+    /// It has heard out its links, so they are as it wants them. Until then those of a predecessor stand.
+    pub settled: bool,
+    /// Silence of this box after which its twin takes them over, in milliseconds; `None`: there is no twin.
+    pub twin_waits_ms: Option<u64>,
+}
+
 /// Cluster to dataplane. Dropped when full: the next word comes soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClusterToDataplane {
     /// Cluster has (re)started: it wants to hear at once whether this box can take over.
-    Started,
+    Started {
+        /// Its process, for the dataplane to see it end.
+        pid: u32,
+    },
     /// Twice a second, and when it changes.
     Alive {
-        /// It has heard out its links, so the virtual addresses are as it wants them. Until then those of a
-        /// predecessor stand.
-        settled: bool,
+        /// As above.
+        pid: u32,
+        /// How it stands.
+        custodian: Custodian,
     },
 }
 

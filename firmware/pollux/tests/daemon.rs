@@ -114,6 +114,14 @@ fn holds(node: &str, address: &str) -> bool {
     run("ip", &["-n", node, "-o", "address"]).contains(&format!(" {address} "))
 }
 
+/// Its process.
+fn cluster_worker(node: &str) -> String {
+    let (_, status) = order(node, "status");
+    let mut lines = status.lines().map(str::split_whitespace);
+    let row = lines.find(|line| line.clone().next() == Some("cluster"));
+    row.and_then(|mut row| row.nth(1)).unwrap().into()
+}
+
 fn pollux(arguments: &[&str]) -> (bool, String) {
     let Output {
         status,
@@ -171,6 +179,9 @@ fn inside_a_pair_of_daemons_lives() {
     castor.wait_for("active, ready");
     assert!(holds("castor", VIRTUAL) && !holds("pollux", VIRTUAL));
     assert!(!fs::exists(format!("{}/config.plx", run_dir("pollux"))).unwrap());
+    // Its last word is no worker's: the one that should let go has just crashed.
+    run("kill", &["-KILL", &cluster_worker("castor")]);
+    castor.wait_for("killed by SIGKILL");
     assert!(castor.end().success());
     assert!(!holds("castor", VIRTUAL) && holds("castor", "192.0.2.1/24"));
     assert!(holds("castor", FOREIGN));

@@ -8,6 +8,7 @@ pub mod error;
 pub mod mount;
 pub mod netlink;
 pub mod packet;
+pub mod pidfd;
 pub mod poll;
 pub mod power;
 pub mod process;

@@ -19,7 +19,7 @@ mod talk;
 mod turn;
 
 use crate::ipc::{
-    Channel, ClusterToControl, ClusterToDataplane, ControlToCluster, DataplaneToCluster,
+    Channel, ClusterToControl, ClusterToDataplane, ControlToCluster, Custodian, DataplaneToCluster,
     FromWorker, ToWorker, Wire,
 };
 use crate::worker::{WorkerContext, WorkerError};
@@ -85,7 +85,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         names,
         wires,
         stood: None,
-        settled: false,
+        custodian: Custodian::default(),
         resigning: Resigning::No,
         alive_at: Duration::ZERO,
         position: node,
@@ -158,8 +158,8 @@ struct Worker {
     wires: Wires,
     /// Role and readiness as PID 1 was told them last.
     stood: Option<(Role, bool)>,
-    /// It has heard out its links, as the dataplane was told last.
-    settled: bool,
+    /// As the dataplane was told last.
+    custodian: Custodian,
     resigning: Resigning,
     alive_at: Duration,
 }

@@ -6,7 +6,7 @@ use super::{Resigning, Worker, instant, now, status};
 use crate::ipc::control::ClusterStatus;
 use crate::ipc::{
     Channel, ClusterAnswer, ClusterRequest, ClusterToControl, ClusterToDataplane, ControlToCluster,
-    DataplaneToCluster, FromWorker, ToWorker,
+    Custodian, DataplaneToCluster, FromWorker, ToWorker,
 };
 use crate::worker::{TURN_MESSAGES_MAX, WorkerError};
 use core::time::Duration;
@@ -100,7 +100,11 @@ impl Worker {
         ) {
             self.tell_init(status.role, status.ready);
         }
-        self.tell_dataplane(status.state != State::Listening);
+        let has_twin = status.peer.as_ref().is_some_and(|peer| peer.alive);
+        self.tell_dataplane(Custodian {
+            settled: status.state != State::Listening,
+            twin_waits_ms: has_twin.then_some(status.silence_max_ms),
+        });
         if self.resigning == Resigning::Ordered && status.role == Role::Resigned {
             let told = self.wires.lifeline.send(&FromWorker::Resigned);
             self.resigning = if told.is_ok() {
@@ -124,24 +128,23 @@ impl Worker {
         }
     }
 
-    pub(super) fn tell_dataplane(&mut self, settled: bool) {
-        if self.settled != settled {
-            self.settled = settled;
-            let _ = self
-                .wires
-                .dataplane
-                .send(&ClusterToDataplane::Alive { settled });
+    pub(super) fn tell_dataplane(&mut self, custodian: Custodian) {
+        if self.custodian != custodian {
+            self.custodian = custodian;
+            self.say_alive();
         }
+    }
+
+    fn say_alive(&mut self) {
+        let (pid, custodian) = (std::process::id(), self.custodian);
+        let alive = ClusterToDataplane::Alive { pid, custodian };
+        let _ = self.wires.dataplane.send(&alive);
     }
 
     pub(super) fn beat(&mut self) {
         if self.alive_at <= now() {
-            let settled = self.settled;
             let _ = self.wires.lifeline.send(&FromWorker::Alive);
-            let _ = self
-                .wires
-                .dataplane
-                .send(&ClusterToDataplane::Alive { settled });
+            self.say_alive();
             self.alive_at = now().saturating_add(ALIVE_INTERVAL);
         }
     }

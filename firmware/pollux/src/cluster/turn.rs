@@ -5,7 +5,7 @@
 use super::addresses::Done;
 use super::links::HeartbeatLink;
 use super::{Worker, instant, now, report};
-use crate::ipc::ClusterToDataplane;
+use crate::ipc::{ClusterToDataplane, Custodian};
 use crate::worker::WorkerError;
 use core::time::Duration;
 use proto::failover::State;
@@ -22,7 +22,11 @@ const FDS: usize = LINKS_MAX + OTHER_FDS;
 impl Worker {
     pub(super) fn start(&mut self) {
         self.tell_fitness();
-        let _ = self.wires.dataplane.send(&ClusterToDataplane::Started);
+        let pid = std::process::id();
+        let _ = self
+            .wires
+            .dataplane
+            .send(&ClusterToDataplane::Started { pid });
     }
 
     /// One turn of the loop; `false` once PID 1 said stop. What the sockets hold is read before time is
@@ -166,7 +170,10 @@ impl Worker {
         match *action {
             Action::TakeAddresses { term } => {
                 // Before the first is set, or the dataplane might take it for an orphan.
-                self.tell_dataplane(true);
+                self.tell_dataplane(Custodian {
+                    settled: true,
+                    ..self.custodian
+                });
                 self.addresses.take(term);
                 self.advance();
             }

@@ -4,6 +4,7 @@
 //! step that fails is said and tried again, never fatal. Restarted, it learns from the kernel what its
 //! predecessor knew of the servers.
 
+mod cluster_process;
 mod custody;
 mod failing;
 mod guest;
@@ -22,6 +23,7 @@ use crate::ipc::{
     DataplaneToHealth, FromWorker, HealthToDataplane, ToWorker, Wire,
 };
 use crate::worker::{self, TURN_MESSAGES_MAX, WorkerContext, WorkerError};
+use cluster_process::ClusterProcess;
 use core::time::Duration;
 use custody::Custody;
 use kernel::{Events, Kernel};
@@ -64,6 +66,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         planner: Planner::new(context.node, context.place.is_guest, now),
         config: context.config,
         custody: Custody::new(now),
+        cluster: ClusterProcess::Gone,
         readiness: Readiness::new(now),
         kernel,
         events,
@@ -74,6 +77,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     };
     worker.start()?;
     while worker.turn()? {}
+    worker.leave();
     Ok(())
 }
 
@@ -97,6 +101,7 @@ struct Worker {
     verdicts: Verdicts,
     planner: Planner,
     custody: Custody,
+    cluster: ClusterProcess,
     readiness: Readiness,
     check_at: Duration,
     beat_at: Duration,
@@ -142,12 +147,16 @@ impl Worker {
             Some(self.beat_at),
             self.planner.due_at(),
             self.readiness.deadline(),
+            self.custody.deadline(),
         ];
         let wake_at = deadlines.into_iter().flatten().min();
         let wake_at_us = wake_at.map(|at| u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
+        let lifeline = self.wires.lifeline.as_fd();
+        let cluster = self.cluster.end();
         let mut fds = [
             readable(self.events.as_fd()),
-            readable(self.wires.lifeline.as_fd()),
+            readable(lifeline),
+            readable(cluster.unwrap_or(lifeline)),
             readable(self.wires.cluster.as_fd()),
             readable(self.wires.control.as_fd()),
             readable(self.wires.health.as_fd()),
@@ -162,6 +171,12 @@ impl Worker {
         self.planner
             .pass(&mut self.kernel, &self.config, health, now());
         self.check_at = now().saturating_add(CHECK_INTERVAL);
+    }
+
+    /// All of it ends, so no virtual address may stay; the cluster worker, whose they are, may have failed.
+    fn leave(&mut self) {
+        self.planner.note_orphaned(true);
+        self.pass();
     }
 
     fn get_ready(&mut self) {
@@ -219,17 +234,24 @@ impl Worker {
             let heard = self.wires.cluster.receive();
             match heard.map_err(|error| WorkerError::failed("listening to cluster", error))? {
                 None => break,
-                Some(ClusterToDataplane::Started) => {
+                Some(ClusterToDataplane::Started { pid }) => {
                     self.custody.started(now());
+                    self.cluster = ClusterProcess::of(pid);
                     self.beat_at = now();
                 }
-                Some(ClusterToDataplane::Alive { settled }) => self.custody.alive(now(), settled),
+                Some(ClusterToDataplane::Alive { pid, custodian }) => {
+                    if self.cluster.is_gone() {
+                        self.cluster = ClusterProcess::of(pid);
+                    }
+                    self.custody.alive(now(), custodian);
+                }
             }
         }
         Ok(())
     }
 
     fn watch_over_addresses(&mut self) {
+        self.custody.look(now(), self.cluster.is_gone());
         let orphaned = self.custody.is_lost(now());
         if self.planner.note_orphaned(orphaned) {
             log::error!(
