@@ -84,9 +84,9 @@ impl Daemon {
         }
     }
 
-    /// SIGTERM, and its end.
-    fn end(mut self) -> ExitStatus {
-        run("kill", &["-TERM", &self.child.id().to_string()]);
+    /// A signal, and its end.
+    fn end(mut self, signal: &str) -> ExitStatus {
+        run("kill", &["-s", signal, &self.child.id().to_string()]);
         self.child.wait().unwrap()
     }
 
@@ -175,14 +175,15 @@ fn inside_a_pair_of_daemons_lives() {
     castor.wait_for("standby, ready");
     assert!(!holds("castor", VIRTUAL) && holds("pollux", VIRTUAL));
 
-    assert!(pollux_box.end().success());
+    // Whoever started it closes the terminal.
+    assert!(pollux_box.end("HUP").success());
     castor.wait_for("active, ready");
     assert!(holds("castor", VIRTUAL) && !holds("pollux", VIRTUAL));
     assert!(!fs::exists(format!("{}/config.plx", run_dir("pollux"))).unwrap());
     // Its last word is no worker's: the one that should let go has just crashed.
     run("kill", &["-KILL", &cluster_worker("castor")]);
     castor.wait_for("killed by SIGKILL");
-    assert!(castor.end().success());
+    assert!(castor.end("TERM").success());
     assert!(!holds("castor", VIRTUAL) && holds("castor", "192.0.2.1/24"));
     assert!(holds("castor", FOREIGN));
 }

@@ -1,7 +1,9 @@
 //! Signals as events: blocked for the process and read from a descriptor (signalfd(2)), so no handler
-//! ever runs. PID 1 lives on SIGCHLD, SIGINT (ctrl-alt-del) and SIGTERM.
+//! ever runs. PID 1 lives on SIGCHLD, SIGINT (ctrl-alt-del) and SIGTERM, a daemon on those of its terminal, too.
 
 use crate::Error;
+use core::mem::MaybeUninit;
+use nix::libc;
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigHandler, SigSet, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -12,12 +14,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks `signals` in this thread (call it before any other is started) and opens the descriptor.
+    /// Blocks `signals` in this thread (call it before any other is started) and opens the descriptor. Those
+    /// that whoever started this process has it ignore stay so (nohup(1), background jobs of scripts).
     ///
     /// # Errors
     /// EMFILE, ENOMEM.
     pub fn open(signals: &[Signal]) -> Result<Self, Error> {
-        let set: SigSet = signals.iter().copied().collect();
+        let signals = signals.iter().copied();
+        let set: SigSet = signals.filter(|signal| !is_ignored(*signal)).collect();
         set.thread_block()
             .map_err(Error::during("blocking signals"))?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -44,6 +48,20 @@ impl AsFd for Signals {
     }
 }
 
+fn is_ignored(signal: Signal) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: changes nothing, and fills in `action` where it succeeds.
+    let answer = unsafe {
+        libc::sigaction(
+            signal as libc::c_int,
+            core::ptr::null(),
+            action.as_mut_ptr(),
+        )
+    };
+    // SAFETY: it succeeded.
+    answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
 /// Writing to a closed pipe or socket gives EPIPE instead of death.
 ///
 /// # Errors
@@ -68,5 +86,14 @@ mod tests {
         nix::sys::signal::raise(Signal::SIGUSR2).unwrap();
         poll::until(&mut [poll::readable(signals.as_fd())], None).unwrap();
         assert_eq!(signals.next(), Some((Signal::SIGUSR2, std::process::id())));
+    }
+
+    #[test]
+    fn what_is_ignored_stays_so() {
+        // SAFETY: ignoring runs no handler.
+        unsafe { signal(Signal::SIGUSR1, SigHandler::SigIgn) }.unwrap();
+        let mut signals = Signals::open(&[Signal::SIGUSR1]).unwrap();
+        nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
+        assert_eq!(signals.next(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! `pollux run`: the pair on machines that are somebody else's. The same supervisor and workers as on a
 //! box, in the network namespace they are started in; no mounts, no watchdog, no ttys, no reboot. SIGTERM
-//! hands over and ends it in order.
+//! hands over and ends it in order, and so do ctrl-C and a terminal that closes.
 
 mod options;
 
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Held for as long as the daemon lives: one for each run directory.
 const LOCK: &str = "lock";
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM, SIGINT, SIGQUIT or SIGHUP.
 ///
 /// # Errors
 /// Whatever keeps it from starting, as a sentence.

@@ -27,8 +27,15 @@ const STALL: Duration = Duration::from_secs(2);
 /// Messages taken from a worker in one turn, so that no worker keeps PID 1 from the others.
 const TURN_MESSAGES_MAX: u32 = 64;
 
-/// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send.
-const SIGNALS: [Signal; 3] = [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM];
+/// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send. The
+/// last two come from the terminal of a daemon.
+const SIGNALS: [Signal; 5] = [
+    Signal::SIGCHLD,
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+];
 
 /// To an operator who wants to reboot the machine of a daemon.
 const NOT_OURS_TO_END: &str = "this is a daemon, the machine is not its own: reboot that, \
@@ -227,7 +234,8 @@ impl Supervisor {
                     drop(self.leave(now, Destination::Stop, signal.as_str()));
                 }
                 Signal::SIGINT => drop(self.leave(now, Destination::Reboot, "ctrl-alt-del")),
-                _ => drop(self.leave(now, Destination::PowerOff, "SIGTERM")),
+                Signal::SIGTERM => drop(self.leave(now, Destination::PowerOff, "SIGTERM")),
+                _ => {}
             }
         }
     }
