@@ -7,8 +7,12 @@ use crate::source::Source;
 use anyhow::{Context, Result, ensure};
 use plan::image::{self, IMAGE_BYTES_MAX, Image};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+/// For a block device: fail where it is in use (fcntl.h, open(2)).
+const O_EXCL: i32 = 0o200;
 
 /// Says that a file is in order, and what it describes.
 pub(crate) fn check(file: &Path) -> Result<()> {
@@ -40,6 +44,11 @@ pub(crate) fn check(file: &Path) -> Result<()> {
 pub(crate) fn build(file: &Path, out: &Path, generation: u64) -> Result<()> {
     let source = Source::open(file)?;
     let image = image::encode(&source.config, generation)?;
+    ensure!(
+        !is_same_file(file, out),
+        "{} is the config itself: write --out another file",
+        out.display()
+    );
     std::fs::write(out, &image).with_context(|| format!("cannot write {}", out.display()))?;
     println!(
         "{}: generation {generation}, {} bytes",
@@ -136,26 +145,44 @@ pub(crate) fn media(options: &Media) -> Result<()> {
         },
         generation,
     )?;
+    ensure!(
+        !is_same_file(&options.file, &options.out),
+        "{out} is the config itself: write another OUT"
+    );
     let is_device = options.out.exists() && !options.out.is_file();
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(!is_device)
-        .open(&options.out);
+    let mut file = OpenOptions::new();
+    file.write(true).create(!is_device).truncate(!is_device);
+    let file = open(&mut file, &options.out);
     file.and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
         .with_context(|| format!("cannot write {out}"))?;
     println!("{out}: medium of {node}, generation {generation}");
     Ok(())
 }
 
+/// Opens what is to be written, and a device only while nobody has it mounted: what the kernel remembers of
+/// it would overwrite ours.
+fn open(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
+    let is_device = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_block_device());
+    if is_device {
+        options.custom_flags(O_EXCL);
+    }
+    options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::ResourceBusy => std::io::Error::new(error.kind(), "it is mounted: unmount it"),
+        _ => error,
+    })
+}
+
+/// Whether both names lead to one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    identity(one).is_ok_and(|one| identity(other).is_ok_and(|other| one == other))
+}
+
 fn update(options: &Media, source: &Source) -> Result<()> {
     let out = options.out.display();
     let context = || format!("cannot update {out}");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&options.out)
-        .with_context(context)?;
+    let mut file = OpenOptions::new();
+    let file = open(file.read(true).write(true), &options.out).with_context(context)?;
     let before = medium::load(medium::ReadOnly(file.try_clone().with_context(context)?))
         .with_context(context)?;
     let node = before
@@ -177,8 +204,11 @@ fn update(options: &Media, source: &Source) -> Result<()> {
             "{out} holds generation {held}: write a higher --generation"
         );
     }
-    let next = newest.map_or(1, |newest| newest.generation.saturating_add(1));
-    let generation = options.generation.unwrap_or(next);
+    let next = newest.map_or(Some(1), |newest| newest.generation.checked_add(1));
+    let generation = options.generation.or(next);
+    let generation = generation.with_context(|| {
+        format!("{out} holds the highest generation there is: make it anew, with --force")
+    })?;
     let syncing = file.try_clone().with_context(context)?;
     let contents = Contents {
         node,

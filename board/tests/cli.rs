@@ -99,6 +99,29 @@ fn examples_are_in_order_and_come_back_from_their_image() {
 }
 
 #[test]
+fn what_would_be_lost_or_never_read_is_not_written() {
+    let folder = scratch("lost");
+    let example = std::fs::read_to_string(here("examples/pair.toml")).unwrap();
+    let config = folder.join("pair.toml");
+    std::fs::write(&config, &example).unwrap();
+    let refused = |line: &str| fail(&folder, &line.split(' ').collect::<Vec<_>>());
+
+    let itself = refused("build --out ../lost/pair.toml pair.toml");
+    assert!(itself.contains("is the config itself"), "{itself}");
+    let itself = refused("media --node castor --usb --force pair.toml pair.toml");
+    assert!(itself.contains("is the config itself"), "{itself}");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), example);
+
+    let last = u64::MAX.to_string();
+    let newest = "media --node castor --floppy castor.img pair.toml --generation";
+    let mut newest: Vec<&str> = newest.split(' ').collect();
+    newest.push(&last);
+    succeed(&folder, &newest);
+    let full = refused("media --update castor.img pair.toml");
+    assert!(full.contains("highest generation"), "{full}");
+}
+
+#[test]
 fn a_medium_is_made_updated_and_shown() {
     let folder = scratch("media");
     let example = std::fs::read_to_string(here("examples/pair.toml")).unwrap();

@@ -20,9 +20,11 @@ pub fn node_text(name: &str) -> String {
     alloc::format!("node = {name}\n")
 }
 
-/// The node's name in the text of a `NODE.TXT`; forgives quotes, blanks, `#` comments and DOS line ends.
+/// The node's name in the text of a `NODE.TXT`; forgives quotes, blanks, `#` comments, DOS line ends and
+/// the mark that some editors begin a text with.
 #[must_use]
 pub fn node_name(text: &str) -> Option<&str> {
+    let text = text.trim_start_matches('\u{feff}');
     let value = text.lines().find_map(|line| {
         line.trim()
             .strip_prefix("node")?
@@ -44,6 +46,7 @@ mod tests {
             node_name("# for the left box\r\n node=\"pollux\" # rack 2\r\n"),
             Some("pollux")
         );
+        assert_eq!(node_name("\u{feff}node = castor\r\n"), Some("castor"));
         assert_eq!(node_name("node =\n"), None);
         assert_eq!(node_name("nodes = castor\n"), None);
         assert_eq!(node_name(""), None);
