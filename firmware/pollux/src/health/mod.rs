@@ -27,6 +27,9 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 /// Longest turn while a verdict waits for room on the wire.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
 
+/// From a check that found no memory or descriptor to the next one.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Runs until PID 1 says stop or a failure that only a restart can mend.
 pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let dataplane = context.wire(Wire::HealthDataplane)?;
@@ -37,6 +40,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         targets,
         lifeline: context.lifeline,
         dataplane,
+        shortage: Shortage::default(),
     };
     // The wire's first message, so it fits unless the dataplane hangs; when that starts it says `Begin` anyway.
     let _ = worker.dataplane.send(&HealthToDataplane::Started);
@@ -62,6 +66,24 @@ struct Worker {
     targets: Vec<Target>,
     lifeline: Channel<FromWorker, ToWorker>,
     dataplane: Channel<HealthToDataplane, DataplaneToHealth>,
+    shortage: Shortage,
+}
+
+/// This box lacked what a check takes. No server is judged by that; checks wait until some may have ended.
+#[derive(Debug, Default)]
+struct Shortage {
+    over_at: Duration,
+    said: bool,
+}
+
+impl Shortage {
+    fn note(&mut self, now: Duration, error: &sys::Error) {
+        self.over_at = now.saturating_add(SHORTAGE_PAUSE);
+        if !self.said {
+            log::error!("{error}: checks wait for their turn; give this program more");
+        }
+        self.said = true;
+    }
 }
 
 impl Worker {
@@ -110,12 +132,13 @@ impl Worker {
 
     fn wake_at(&self) -> Duration {
         let full = self.in_flight() >= IN_FLIGHT_MAX;
+        let over_at = self.shortage.over_at;
         let due = self
             .targets
             .iter()
             .filter_map(|target| match &target.probe {
                 Some((_, deadline)) => Some(*deadline),
-                None => (!full).then_some(target.next_at),
+                None => (!full).then_some(target.next_at.max(over_at)),
             });
         let waits_for_room = self.targets.iter().any(|target| target.unsent);
         let turn_max = if waits_for_room { TELL_AGAIN } else { TURN_MAX };
@@ -141,6 +164,9 @@ impl Worker {
     fn begin_due(&mut self) {
         let room = IN_FLIGHT_MAX.saturating_sub(self.in_flight());
         let now = now();
+        if self.shortage.over_at > now {
+            return;
+        }
         let targets = self.targets.iter_mut();
         let mut due: Vec<_> = targets
             .filter(|target| target.probe.is_none() && target.next_at <= now)
@@ -148,8 +174,13 @@ impl Worker {
         // Who waits longest goes first, so that a lack of room starves nobody.
         due.sort_by_key(|target| target.next_at);
         for target in due.into_iter().take(room) {
-            if let Some(outcome) = target.begin(now) {
-                target.conclude(&outcome);
+            match target.begin(now) {
+                Ok(Some(outcome)) => target.conclude(&outcome),
+                Ok(None) => {}
+                Err(error) => {
+                    self.shortage.note(now, &error);
+                    return;
+                }
             }
         }
     }

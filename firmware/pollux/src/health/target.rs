@@ -8,11 +8,15 @@ use super::rhythm::Rhythm;
 use core::time::Duration;
 use plan::config::{CheckKind, Config, Endpoint, RealServer, Service};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 /// Longest distance between checks of a server that nothing is known of yet: at boot its first checks may
 /// come before its cable carries.
 const UNKNOWN_INTERVAL_MAX: Duration = Duration::from_millis(250);
+
+/// What the kernel says where it has no memory and no descriptor for another connection, whatever the
+/// server: ENOMEM, ENFILE, EMFILE, ENOBUFS (errno(3)).
+const SHORTAGES: [i32; 4] = [12, 23, 24, 105];
 
 /// A server under check. Times are spans on the monotonic clock.
 #[derive(Debug)]
@@ -38,18 +42,33 @@ pub struct Target {
 
 impl Target {
     /// Begins a check; a failure at once is its outcome.
-    pub fn begin(&mut self, now: Duration) -> Option<Outcome> {
+    ///
+    /// # Errors
+    /// This box lacks what a check takes, which says nothing of the server: the check is due still.
+    pub fn begin(&mut self, now: Duration) -> Result<Option<Outcome>, sys::Error> {
+        self.begun(now, sys::tcp::begin(self.to))
+    }
+
+    fn begun(
+        &mut self,
+        now: Duration,
+        attempt: Result<TcpStream, sys::Error>,
+    ) -> Result<Option<Outcome>, sys::Error> {
+        let attempt = match attempt {
+            Err(error) if SHORTAGES.contains(&error.errno()) => return Err(error),
+            attempt => attempt,
+        };
         self.next_at = self.rhythm.next_after(now);
         if !self.judge.is_known() {
             self.next_at = self.next_at.min(now.saturating_add(UNKNOWN_INTERVAL_MAX));
         }
-        match sys::tcp::begin(self.to) {
+        Ok(match attempt {
             Ok(stream) => {
                 self.probe = Some((Probe::new(stream), now.saturating_add(self.timeout)));
                 None
             }
             Err(error) => Some(Err(io::Error::from_raw_os_error(error.errno()).into())),
-        }
+        })
     }
 
     /// Goes on with the check on its way.
@@ -192,5 +211,19 @@ mod tests {
             target.begin_or_repeat(Duration::ZERO);
             assert_eq!((target.verdict(), target.unsent), (Some(true), true));
         }
+    }
+
+    #[test]
+    fn what_this_box_lacks_is_no_fault_of_the_server() {
+        let now = Duration::from_secs(9);
+        let mut target = targets(&balancer()).remove(0);
+        target.begin_or_repeat(now);
+        let answered = |errno| Err(sys::Error::new("making a TCP socket", errno));
+        for errno in SHORTAGES {
+            assert!(target.begun(now, answered(errno)).is_err());
+            assert_eq!((target.next_at, target.verdict()), (now, None));
+        }
+        let unreachable = target.begun(now, answered(101));
+        assert!(matches!(unreachable, Ok(Some(Err(_)))) && target.next_at > now);
     }
 }
