@@ -14,9 +14,6 @@ pub const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
 /// Devices and addresses, without routes (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR).
 pub const GROUPS_ADDRESS: [u32; 3] = [1, 5, 9];
 
-/// RTNLGRP_LINK alone: devices, their carrier and nothing else.
-pub const GROUPS_LINK: [u32; 1] = [1];
-
 /// Something has changed in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -1,6 +1,5 @@
 //! What every worker starts from: its config, its wires and its logger, all handed over by PID 1 in
-//! argv (see `arguments`). Nothing here does the
-//! worker's work.
+//! argv (see `arguments`). Nothing here does the worker's work.
 
 use crate::arguments::Arguments;
 use crate::ipc::{Channel, FromWorker, ToWorker, Wire, WorkerKind};

@@ -85,8 +85,7 @@ impl Change {
         Some((self.first.wrapping_add(offset), target))
     }
 
-    /// Counts an answer, and says what it is about; `None` where it belongs to an earlier
-    /// change.
+    /// Counts an answer, and says what it is about; `None` where it belongs to an earlier change.
     pub fn answer(&mut self, sequence: u32) -> Option<Target> {
         let offset = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         if self.goal.is_none() || offset >= self.sent {

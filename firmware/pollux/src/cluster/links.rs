@@ -218,7 +218,7 @@ impl HeartbeatLink {
                 // One byte more than any frame, so that what is too long shows.
                 let mut datagram = [0; FRAME_BYTES_MAX + 1];
                 for _ in 0..DATAGRAMS_PER_TURN {
-                    // An error (the network is down) is told once; the links' own silence says the rest.
+                    // An error (the network is down) is not worth a line: the link falls silent, and that is said.
                     let Ok(Some((length, _))) = link.receive(&mut datagram) else {
                         return;
                     };

@@ -60,7 +60,7 @@ impl Wiretap {
         for listener in [&self.arp, &self.neighbour] {
             let mut frame = [0; claim::FRAME_BYTES];
             for _ in 0..FRAMES_PER_TURN {
-                // An error (a device is down) is told once; there is nothing to do about it here.
+                // An error (a device is down) is nothing to act upon: no claim comes from there.
                 let Ok(Some((index, length))) = listener.receive(&mut frame) else {
                     break;
                 };

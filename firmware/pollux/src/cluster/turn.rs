@@ -29,8 +29,7 @@ impl Worker {
             .send(&ClusterToDataplane::Started { pid });
     }
 
-    /// One turn of the loop; `false` once PID 1 said stop. What the sockets hold is read before time is
-    /// told, so that nobody is declared dead whose beat lies in a buffer.
+    /// One turn of the loop; `false` once PID 1 said stop.
     pub(super) fn turn(&mut self) -> Result<bool, WorkerError> {
         let ready = self.wait()?;
         self.step_down_if_stalled();
@@ -148,12 +147,7 @@ impl Worker {
     /// is to be said of it.
     fn follow_node(&mut self) {
         while let Some(action) = self.node.poll_action() {
-            if let Action::Report(report) = action {
-                self.transmit();
-                self.report(&report);
-            } else {
-                self.act(&action);
-            }
+            self.act(&action);
         }
         self.transmit();
     }
@@ -186,7 +180,10 @@ impl Worker {
                 log::info!("announcing the virtual addresses again");
                 self.burst.start(now());
             }
-            Action::Report(report) => self.report(&report),
+            Action::Report(report) => {
+                self.transmit();
+                self.report(&report);
+            }
         }
     }
 

@@ -1,6 +1,5 @@
-//! The console worker: the operator's side of one tty. Unprivileged: it speaks to the
-//! control socket and to PID 1 only. It never holds PID 1 or control up: a
-//! tty that does not drain costs log lines, counted and said.
+//! The console worker: the operator's side of one tty. Unprivileged: it speaks to the control socket and to
+//! PID 1 only. It never holds either up: a tty that does not drain costs log lines, counted and said.
 
 mod commands;
 mod editor;

@@ -1,4 +1,4 @@
-//! Steps in words, for the log: `address 10.0.0.2/24 on eth1 added`.
+//! Steps in words, for the log: `add address 10.0.0.2/24 to eth1`.
 
 use plan::kernel::{Address, Device, Route, ServiceKey, Step};
 
