@@ -6,6 +6,7 @@ use crate::medium::{self, Contents, Kind};
 use crate::source::Source;
 use anyhow::{Context, Result, ensure};
 use plan::image::{self, IMAGE_BYTES_MAX, Image};
+use plan::medium::{DIRECTORY, SLOTS};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -73,7 +74,7 @@ pub(crate) fn show(path: &Path) -> Result<()> {
 fn find_image(path: &Path) -> Result<(String, Image)> {
     let context = || format!("cannot read {}", path.display());
     if path.is_dir() {
-        let slots = medium::slots_in_directory(path);
+        let slots = slots_in_directory(path);
         return medium::choose(&slots).with_context(|| format!("no config in {}", path.display()));
     }
     let mut file = File::open(path).with_context(context)?;
@@ -91,6 +92,21 @@ fn find_image(path: &Path) -> Result<(String, Image)> {
         }
         Err(error) => Err(error).with_context(|| format!("{} holds no config", path.display())),
     }
+}
+
+/// The slots of a mounted medium or CD: there, in Pollux' own folder, or written in small letters.
+fn slots_in_directory(path: &Path) -> [Vec<u8>; 2] {
+    let directories = [path.to_owned(), path.join(DIRECTORY)];
+    SLOTS.map(|name| {
+        let names = [name.to_owned(), name.to_lowercase()];
+        let paths = directories
+            .iter()
+            .flat_map(|directory| names.iter().map(|name| directory.join(name)));
+        paths
+            .filter_map(|path| std::fs::read(path).ok())
+            .next()
+            .unwrap_or_default()
+    })
 }
 
 /// The slots of a medium, or of a CD.

@@ -4,6 +4,7 @@
 mod cd;
 mod commands;
 mod diagnostic;
+mod fat;
 mod iso;
 mod medium;
 mod read;

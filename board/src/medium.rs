@@ -2,19 +2,21 @@
 //! text beside them. The slots have their full size from the start and are overwritten in place, so that an
 //! update never moves the newer one: whenever the medium is pulled, the box finds the old config or the new.
 
-use anyhow::{Context, Result, bail};
+use super::fat;
+use anyhow::{Context, Result, bail, ensure};
 use fatfs::{
     Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, ReadWriteSeek, Time,
     TimeProvider,
 };
 use plan::config::Config;
 use plan::image::{self, IMAGE_BYTES_MAX, Image};
-use plan::medium::{CONFIG, DIRECTORY, LABEL, NODE, SLOTS, node_name, node_text};
+use plan::medium::{CONFIG, LABEL, NODE, SLOTS, node_name, node_text};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 
 /// Most bytes read of a text on a medium that others may have written.
 const TEXT_BYTES_MAX: u64 = 4096;
+const WORN_OUT: &str =
+    "the medium does not hold what was written to it: it is worn out, use another one";
 const SECTOR_BYTES: u16 = 512;
 
 /// What a medium is made of.
@@ -78,8 +80,7 @@ pub(crate) fn update(
     contents: &Contents<'_>,
     generation: u64,
 ) -> Result<&'static str> {
-    disk.rewind()?;
-    let volume = FileSystem::new(disk, options())?;
+    let volume = mount(&mut disk)?;
     let [first, second] = SLOTS;
     let newest = image::newest(&slots(&volume).each_ref().map(Vec::as_slice)).newest;
     let older = if newest.is_some_and(|(position, _)| position == 0) {
@@ -94,11 +95,10 @@ pub(crate) fn update(
         file.flush()?;
     }
     sync()?;
-    if read(&volume, older, IMAGE_BYTES_MAX as u64) != bytes {
-        bail!(
-            "{older} does not hold what was written to it: the medium is worn out, use another one"
-        );
-    }
+    ensure!(
+        read(&volume, older, IMAGE_BYTES_MAX as u64) == bytes,
+        WORN_OUT
+    );
     // Only now: should this be torn, the box does not read it.
     let mut file = volume.root_dir().create_file(CONFIG)?;
     file.truncate()?;
@@ -107,13 +107,17 @@ pub(crate) fn update(
     drop(file);
     volume.unmount()?;
     sync()?;
+    let volume = mount(&mut disk).context(WORN_OUT)?;
+    ensure!(
+        read(&volume, older, IMAGE_BYTES_MAX as u64) == bytes,
+        WORN_OUT
+    );
     Ok(older)
 }
 
 /// Reads a medium.
 pub(crate) fn load(mut disk: impl ReadWriteSeek) -> Result<Medium> {
-    disk.rewind()?;
-    let volume = FileSystem::new(disk, options()).context("there is no FAT volume")?;
+    let volume = mount(&mut disk)?;
     let text = String::from_utf8(read(&volume, NODE, TEXT_BYTES_MAX)).unwrap_or_default();
     Ok(Medium {
         node: node_name(&text).map(str::to_owned),
@@ -121,19 +125,11 @@ pub(crate) fn load(mut disk: impl ReadWriteSeek) -> Result<Medium> {
     })
 }
 
-/// The slots of a mounted medium or CD.
-pub(crate) fn slots_in_directory(path: &Path) -> [Vec<u8>; 2] {
-    let directories = [path.to_owned(), path.join(DIRECTORY)];
-    SLOTS.map(|name| {
-        let names = [name.to_owned(), name.to_lowercase()];
-        let paths = directories
-            .iter()
-            .flat_map(|directory| names.iter().map(|name| directory.join(name)));
-        paths
-            .filter_map(|path| std::fs::read(path).ok())
-            .next()
-            .unwrap_or_default()
-    })
+/// A volume that is whole.
+fn mount<T: ReadWriteSeek>(mut disk: T) -> Result<FileSystem<T>> {
+    fat::check(&mut disk)?;
+    disk.rewind()?;
+    FileSystem::new(disk, options()).context("cannot mount")
 }
 
 /// The newest valid image, and the name of its slot; the error says what is wrong with each.
@@ -279,7 +275,7 @@ mod tests {
     const EXAMPLE: &str = include_str!("../examples/pair.toml");
 
     fn config(weight: u16) -> Config {
-        let mut config = crate::read::read(EXAMPLE).config;
+        let mut config = super::super::read::read(EXAMPLE).config;
         config.services[0].servers[0].weight = weight;
         config
     }
@@ -350,6 +346,29 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_file_system_is_neither_read_nor_written() {
+        let mut disk = blank(Kind::Floppy, &contents(&config(1), EXAMPLE), 1).unwrap();
+        // The FAT's entry of cluster 2, where the first slot begins.
+        disk[515] = 1;
+        let before = disk.clone();
+        let outcomes = [
+            load(ReadOnly(Cursor::new(&disk))).err(),
+            update(
+                Cursor::new(&mut disk),
+                &|| Ok(()),
+                &contents(&config(2), EXAMPLE),
+                2,
+            )
+            .err(),
+        ];
+        for error in outcomes {
+            let error = error.unwrap().to_string();
+            assert!(error.starts_with("its file system is damaged"), "{error}");
+        }
+        assert!(disk == before);
+    }
+
+    #[test]
     fn both_slots_bad_is_said_with_both_reasons() {
         let reason = choose(&[vec![0xff; 9], Vec::new()])
             .unwrap_err()
@@ -415,7 +434,9 @@ mod tests {
             let writes = journal.writes.borrow();
             assert!(writes.len() > 20);
             for (number, (at, bytes)) in writes.iter().enumerate() {
-                for written in [bytes.len() / 2, bytes.len()] {
+                // A sector is written whole or not at all.
+                let half = (at + bytes.len() / 2) / 512 * 512;
+                for written in [half.saturating_sub(*at), bytes.len()] {
                     let place = *at..at + written;
                     if before[place.clone()] == bytes[..written] {
                         continue;
