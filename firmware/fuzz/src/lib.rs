@@ -6,11 +6,14 @@ mod bpf;
 mod corpus;
 mod targets;
 
-// polluxctl's reader of config files, for the way from an image to its text and back.
+// polluxctl's readers: of config files, for the way from an image to its text and back; of media and CDs.
 #[path = "../../../board/src/diagnostic.rs"]
 mod diagnostic;
 #[path = "../../../board/src/"]
 mod polluxctl {
+    pub(crate) mod cd;
+    pub(crate) mod fat;
+    pub(crate) mod medium;
     pub(crate) mod read;
 }
 

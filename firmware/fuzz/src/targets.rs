@@ -7,13 +7,14 @@ mod medium;
 mod node;
 mod serial;
 mod text;
+mod volume;
 mod wire;
 
 use crate::Target;
 use pollux::fuzzing;
 
 /// All of them, the ones that face strangers first.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     of(
         "wire",
         "a heartbeat frame, also behind a right MAC",
@@ -73,6 +74,12 @@ pub const TARGETS: [Target; 16] = [
         "the first sectors of a disk",
         medium::sector,
         medium::sector_seeds,
+    ),
+    of(
+        "volume",
+        "a medium or CD that polluxctl reads or updates",
+        volume::run,
+        volume::seeds,
     ),
     of(
         "text",
