@@ -72,11 +72,7 @@ impl DeadTime {
         // Half as much again: the next delay may be worse than all that were seen.
         let asked = self.timing.beat * BEATS + worst + worst / 2;
         let dead = self.timing.dead;
-        let step = (dead / STEPS).max(Duration::from_millis(1));
-        let beyond = asked.saturating_sub(dead).as_nanos();
-        let steps = u32::try_from(beyond.div_ceil(step.as_nanos())).unwrap_or(u32::MAX);
-        let wish = dead.saturating_add(step.saturating_mul(steps));
-        self.wish_ms = whole_ms(wish.min(DEAD_TIME_MAX.max(dead)));
+        self.wish_ms = whole_ms(widened(dead, asked).min(DEAD_TIME_MAX.max(dead)));
         self.known_min_ms = self.known_min_ms.min(self.wish_ms);
         self.known_max_ms = self.known_max_ms.max(self.wish_ms);
     }
@@ -110,6 +106,17 @@ impl DeadTime {
     pub fn surely_in_force(&self, peer_ms: u16) -> Duration {
         Duration::from_millis(self.known_min_ms.max(peer_ms).into())
     }
+}
+
+/// The dead time and as many steps as `asked` needs.
+fn widened(dead: Duration, asked: Duration) -> Duration {
+    if asked <= dead {
+        return dead;
+    }
+    let step = (dead / STEPS).max(Duration::from_millis(1));
+    let beyond = asked.saturating_sub(dead).as_nanos();
+    let steps = u32::try_from(beyond.div_ceil(step.as_nanos())).unwrap_or(u32::MAX);
+    dead.saturating_add(step.saturating_mul(steps))
 }
 
 /// Rounded up, so that it is never less than what was meant.

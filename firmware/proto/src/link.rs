@@ -208,6 +208,9 @@ impl Link {
     pub fn follow_dead_time(&mut self, dead: Duration, spare: Duration) {
         let line = self.patience_min().saturating_add(spare);
         let before = core::mem::replace(&mut self.patience, dead.max(line));
+        if before == self.patience {
+            return;
+        }
         self.up_until = self.up_until.map(|end| end + self.patience - before);
     }
 

@@ -120,10 +120,9 @@ impl Node {
         while let Some(at) = self.probe_at()
             && at <= self.now
         {
-            self.probes = Probes {
-                since: self.heard_at().unwrap_or_default(),
-                sent: self.probes_sent().saturating_add(1),
-            };
+            let since = self.heard_at().unwrap_or_default();
+            let sent = self.probes_sent(since).saturating_add(1);
+            self.probes = Probes { since, sent };
             asks = true;
         }
         if asks {
@@ -138,9 +137,9 @@ impl Node {
         self.links.iter().filter_map(Link::fresh_at).max()
     }
 
-    /// Probes sent in the silence that lasts now.
-    fn probes_sent(&self) -> u8 {
-        if self.heard_at() == Some(self.probes.since) {
+    /// Probes sent in the silence that began then.
+    fn probes_sent(&self, heard_at: Instant) -> u8 {
+        if heard_at == self.probes.since {
             self.probes.sent
         } else {
             0
@@ -149,14 +148,15 @@ impl Node {
 
     /// When to ask for an answer next: at 3, 4 and 5 sixths of what the most impatient link waits.
     pub(super) fn probe_at(&self) -> Option<Instant> {
-        let sent = self.probes_sent();
+        let heard_at = self.heard_at()?;
+        let sent = self.probes_sent(heard_at);
         if sent >= PROBES {
             return None;
         }
         let up = self.links.iter().filter(|link| link.is_up());
         let patience = up.map(Link::patience).min()?;
         let sixth = patience / (u32::from(PROBES) * 2);
-        Some(self.heard_at()? + sixth * u32::from(PROBES + sent))
+        Some(heard_at + sixth * u32::from(PROBES + sent))
     }
 
     /// Derives the dead time from what delays there are, and says when another one is in force.
