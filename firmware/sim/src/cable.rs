@@ -37,12 +37,20 @@ struct Way {
     decoder: Decoder,
     /// A chunk is on the line.
     busy: bool,
-    /// Serial bytes do not overtake each other.
+    /// When the last of what was sent arrives. Serial bytes do not overtake each other.
     arrived_us: u64,
     sent: u64,
     lost: u64,
-    captured: Vec<FrameBytes>,
+    captured: Vec<Capture>,
     next_capture: usize,
+}
+
+/// A frame that somebody has recorded where it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Capture {
+    pub(crate) frame: FrameBytes,
+    /// It has reached the other box, or will. If not, it is news there when it is played.
+    pub(crate) arrives: bool,
 }
 
 /// What becomes of a datagram.
@@ -108,6 +116,12 @@ impl Cable {
         now_us < self.cut_until_us[from]
     }
 
+    /// For how long frames that were sent are still on their way.
+    pub(crate) fn in_flight_us(&self, now_us: u64) -> u64 {
+        let last_us = self.ways[0].arrived_us.max(self.ways[1].arrived_us);
+        last_us.saturating_sub(now_us)
+    }
+
     /// Frames lost or damaged by chance so far, in both directions.
     pub(crate) fn lost(&self) -> u64 {
         self.ways[0].lost + self.ways[1].lost
@@ -124,26 +138,14 @@ impl Cable {
     /// A datagram is sent.
     pub(crate) fn send(&mut self, now_us: u64, from: usize, frame: &FrameBytes) -> Fate {
         let condition = self.condition(now_us);
-        let is_cut = self.is_cut(from, now_us);
-        let way = &mut self.ways[from];
-        way.capture(frame, self.capture_every);
-        if is_cut {
-            return Fate::default();
-        }
-        if way.random.permille(condition.loss_permille) {
-            way.lost += 1;
-            return Fate::default();
-        }
-        let flipped = way.random.permille(condition.corrupt_permille).then(|| {
-            way.lost += 1;
-            (way.random.index(frame.len()), 1 << way.random.below(8))
-        });
-        let twice = way.random.permille(condition.duplicate_permille);
-        Fate {
-            arrives_us: Some(now_us + way.delay_us(condition)),
-            again_us: twice.then(|| now_us + way.delay_us(condition)),
-            flipped,
-        }
+        let fate = if self.is_cut(from, now_us) {
+            Fate::default()
+        } else {
+            self.ways[from].fate(now_us, condition, frame)
+        };
+        let arrives = fate.arrives_us.is_some() && fate.flipped.is_none();
+        self.ways[from].capture(frame, self.capture_every, arrives);
+        fate
     }
 
     /// A frame is to go over the serial line. Returns what the port takes now, and when it will be through.
@@ -153,8 +155,10 @@ impl Cable {
         from: usize,
         frame: &FrameBytes,
     ) -> Option<(Chunk, u64)> {
+        let is_clean = self.condition(now_us).corrupt_permille == 0;
+        let arrives = is_clean && !self.is_cut(from, now_us);
         let way = &mut self.ways[from];
-        way.capture(frame, self.capture_every);
+        way.capture(frame, self.capture_every, arrives);
         way.sender.queue(frame);
         self.write(now_us, from)
     }
@@ -216,11 +220,12 @@ impl Cable {
     /// The box at that end has lost what its ports held.
     pub(crate) fn reset(&mut self, end: usize) {
         self.ways[end].sender = Sender::default();
+        self.ways[end].lose_last();
         self.ways[1 - end].decoder = Decoder::default();
     }
 
     /// An old frame of that sender, if there is one.
-    pub(crate) fn captured(&self, from: usize, turn: u64) -> Option<FrameBytes> {
+    pub(crate) fn captured(&self, from: usize, turn: u64) -> Option<Capture> {
         let frames = &self.ways[from].captured;
         let turn = usize::try_from(turn).unwrap_or_default();
         frames.get(turn.checked_rem(frames.len())?).cloned()
@@ -242,22 +247,53 @@ impl Way {
         }
     }
 
+    /// What chance makes of a datagram.
+    fn fate(&mut self, now_us: u64, condition: Condition, frame: &FrameBytes) -> Fate {
+        if self.random.permille(condition.loss_permille) {
+            self.lost += 1;
+            return Fate::default();
+        }
+        let flipped = self.random.permille(condition.corrupt_permille).then(|| {
+            self.lost += 1;
+            (self.random.index(frame.len()), 1 << self.random.below(8))
+        });
+        let twice = self.random.permille(condition.duplicate_permille);
+        let arrives_us = now_us + self.delay_us(condition);
+        let again_us = twice.then(|| now_us + self.delay_us(condition));
+        self.arrived_us = self.arrived_us.max(arrives_us).max(again_us.unwrap_or(0));
+        Fate {
+            arrives_us: Some(arrives_us),
+            again_us,
+            flipped,
+        }
+    }
+
     fn delay_us(&mut self, condition: Condition) -> u64 {
         condition.delay_us + self.random.below(condition.jitter_us + 1)
     }
 
     /// Keeps some of the frames: the newest, sparsely enough to reach back to earlier starts.
-    fn capture(&mut self, frame: &FrameBytes, every: u64) {
+    fn capture(&mut self, frame: &FrameBytes, every: u64, arrives: bool) {
         self.sent += 1;
         if !self.sent.is_multiple_of(every) {
             return;
         }
+        let frame = frame.clone();
+        let capture = Capture { frame, arrives };
         if self.captured.len() < CAPTURE_FRAMES {
-            self.captured.push(frame.clone());
+            self.captured.push(capture);
         } else {
-            self.captured[self.next_capture].clone_from(frame);
+            self.captured[self.next_capture] = capture;
         }
         self.next_capture = (self.next_capture + 1) % CAPTURE_FRAMES;
+    }
+
+    /// The last frame may have been in the port when its sender lost it.
+    fn lose_last(&mut self) {
+        let last = (self.next_capture + CAPTURE_FRAMES - 1) % CAPTURE_FRAMES;
+        if let Some(capture) = self.captured.get_mut(last) {
+            capture.arrives = false;
+        }
     }
 }
 
@@ -360,6 +396,20 @@ mod tests {
         assert!(cable.send(10, 0, &frame(&[1])).arrives_us.is_some());
     }
 
+    #[test]
+    fn what_was_sent_in_bad_weather_is_on_its_way_after_it() {
+        let mut cable = datagrams(Condition::default());
+        let late = Condition {
+            delay_us: 500,
+            ..Condition::default()
+        };
+        cable.set_weather(late, 10);
+        cable.send(9, 0, &frame(&[1]));
+        cable.send(10, 0, &frame(&[1]));
+        assert_eq!(cable.in_flight_us(10), 499);
+        assert_eq!(cable.in_flight_us(600), 0);
+    }
+
     /// Sends over a serial line; what arrives, and when it is through.
     fn over_serial(cable: &mut Cable, sent: &FrameBytes) -> (Vec<FrameBytes>, u64) {
         let (mut arrived, mut now_us) = (Vec::new(), 0);
@@ -404,6 +454,17 @@ mod tests {
         for byte in 0..100 {
             cable.send(0, 0, &frame(&[byte]));
         }
-        assert!(cable.captured(0, 17).is_some_and(|old| old[0] >= 52));
+        let old = cable.captured(0, 17);
+        assert!(old.is_some_and(|old| old.arrives && old.frame[0] >= 52));
+    }
+
+    #[test]
+    fn a_capture_tells_whether_the_frame_got_through() {
+        let mut cable = datagrams(Condition::default());
+        cable.cut(Some(0), 10);
+        cable.send(9, 0, &frame(&[1]));
+        cable.send(10, 0, &frame(&[2]));
+        let arrives = [0, 1].map(|turn| cable.captured(0, turn).map(|it| it.arrives));
+        assert_eq!(arrives, [Some(false), Some(true)]);
     }
 }

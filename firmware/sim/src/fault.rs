@@ -170,12 +170,19 @@ impl World {
                     self.input(of, Input::Fitness(count));
                 }
             }
-            Fault::Ready { of, ready } => {
-                self.machines[of].ready = ready;
-                if self.machines[of].asleep.is_none() {
-                    self.tell_ready(of);
-                }
-            }
+            Fault::Ready { of, ready } => self.dataplane(of, ready),
+        }
+    }
+
+    /// The dataplane of a box that is on becomes ready, or is so no longer.
+    fn dataplane(&mut self, of: usize, ready: bool) {
+        let machine = &mut self.machines[of];
+        if machine.node.is_none() {
+            return;
+        }
+        machine.ready = ready;
+        if machine.asleep.is_none() {
+            self.tell_ready(of);
         }
     }
 
@@ -220,7 +227,12 @@ impl World {
         let from = if turn.is_multiple_of(5) { to } else { to ^ 1 };
         let recorded = if turn.is_multiple_of(7) { 0 } else { link };
         let cable = self.pairs[0].cables.get(recorded);
-        if let Some(frame) = cable.and_then(|cable| cable.captured(from % 2, turn)) {
+        if let Some(capture) = cable.and_then(|cable| cable.captured(from % 2, turn)) {
+            if !capture.arrives && from != to {
+                // No box can tell it from a frame that was late: its peer seems to have sent it just now.
+                self.disturb(to / 2);
+            }
+            let frame = capture.frame;
             self.queue
                 .plan(self.now_us, Item::Frame { to, link, frame });
         }

@@ -95,6 +95,8 @@ struct Since {
     lost: u64,
     /// For how long it may hold: the largest bound of all the while.
     bound_us: u64,
+    /// For so long, frames were on their way when it began.
+    flight_us: u64,
 }
 
 /// A clock that was judged.

@@ -51,7 +51,8 @@ pub(crate) struct Kernel {
     pub(crate) any: bool,
     /// It answers for all of them, and they were announced.
     pub(crate) all: bool,
-    pub(crate) taken_us: u64,
+    /// It answered for all of them until then, before it began to remove them.
+    pub(crate) held_us: u64,
     pub(crate) change: Option<Change>,
     pub(crate) changes: u64,
     pub(crate) trouble: Option<(Trouble, u64)>,
@@ -184,6 +185,12 @@ impl Machine {
             && now_us >= self.heard_out_us
             && !self.is_let_down(now_us)
             && !is_leaving(self.state)
+    }
+
+    /// It says that it may answer still: its kernel does not remove the addresses. Its peer must wait.
+    pub(crate) fn is_stuck(&self, now_us: u64) -> bool {
+        let releases = matches!(self.state, State::Releasing(_));
+        self.node.is_some() && releases && self.is_let_down(now_us)
     }
 
     pub(crate) fn silence_max_us(&self) -> u64 {

@@ -53,6 +53,9 @@ impl World {
             is_troubled: trouble.is_some(),
         });
         if matches!(action, Action::ReleaseAddresses { .. }) {
+            if kernel.all {
+                kernel.held_us = self.now_us;
+            }
             kernel.all &= trouble == Some(Trouble::CannotRelease);
         } else if trouble != Some(Trouble::CannotTake) {
             kernel.any = true;
@@ -77,7 +80,7 @@ impl World {
             Action::TakeAddresses { .. } if trouble == Some(Trouble::CannotTake) => return,
             Action::ReleaseAddresses { .. } if trouble == Some(Trouble::CannotRelease) => return,
             Action::TakeAddresses { term } => {
-                (kernel.any, kernel.all, kernel.taken_us) = (true, true, now_us);
+                (kernel.any, kernel.all) = (true, true);
                 self.tell(of, || "has set and announced the addresses".into());
                 self.announced(of);
                 Input::AddressesTaken { term }

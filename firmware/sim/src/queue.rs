@@ -6,7 +6,7 @@ use proto::wire::FrameBytes;
 use std::collections::BinaryHeap;
 
 /// Something that is going to happen. Boxes are places in `World::machines`, links in `Pair::cables`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Item {
     /// A datagram, or a frame that somebody plays again, is received.
     Frame {
@@ -50,52 +50,37 @@ pub(crate) enum Item {
     Over { index: usize },
 }
 
-struct Entry {
-    key: Reverse<(u64, u64)>,
-    item: Item,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.key.cmp(&other.key)
-    }
-}
-
-/// What is going to happen.
+/// What is going to happen. The heap orders places only, since items are large.
 #[derive(Default)]
 pub(crate) struct Queue {
-    entries: BinaryHeap<Entry>,
+    /// When, as the how manieth, and its place in `items`.
+    order: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    items: Vec<Option<Item>>,
+    free: Vec<usize>,
     planned: u64,
 }
 
 impl Queue {
     pub(crate) fn plan(&mut self, at_us: u64, item: Item) {
         self.planned += 1;
-        let key = Reverse((at_us, self.planned));
-        self.entries.push(Entry { key, item });
+        let place = self.free.pop().unwrap_or(self.items.len());
+        if place == self.items.len() {
+            self.items.push(Some(item));
+        } else {
+            self.items[place] = Some(item);
+        }
+        self.order.push(Reverse((at_us, self.planned, place)));
     }
 
     /// When something happens next.
     pub(crate) fn next_us(&self) -> Option<u64> {
-        self.entries.peek().map(|entry| entry.key.0.0)
+        self.order.peek().map(|Reverse((at_us, ..))| *at_us)
     }
 
     pub(crate) fn pop(&mut self) -> Option<Item> {
-        self.entries.pop().map(|entry| entry.item)
+        let Reverse((_, _, place)) = self.order.pop()?;
+        self.free.push(place);
+        self.items[place].take()
     }
 }
 

@@ -41,15 +41,16 @@ impl World {
             // Whoever comes first may still be listening, whatever its state.
             let peer = &self.machines[of ^ 1];
             let listens = peer.state == State::Listening || self.now_us < peer.heard_out_us;
-            let waits = peer.node.is_some() && listens;
+            let waits = peer.node.is_some() && listens || peer.is_stuck(self.now_us);
             let counts = nobody && !waits && self.machines[of].is_able(self.now_us);
-            let bound_us = self.vacancy_us(of);
-            let clock = self.turn(
-                self.pairs[pair].books.vacant[of % 2],
-                counts,
-                pair,
-                bound_us,
-            );
+            let before = self.pairs[pair].books.vacant[of % 2];
+            let mut clock = self.turn(before, counts, pair, self.vacancy_us(of));
+            if let (None, Some(since)) = (before, &mut clock.now) {
+                // Silence begins with the last frame that was on its way, be it from worse weather.
+                let cables = self.pairs[pair].cables.iter();
+                let flight = cables.map(|cable| cable.in_flight_us(self.now_us));
+                since.flight_us = flight.max().unwrap_or_default();
+            }
             self.pairs[pair].books.vacant[of % 2] = clock.now;
             if let Some(text) = clock.overdue {
                 self.violate(of, Rule::NobodyServes, format!("nobody answers for {text}"));
@@ -64,12 +65,14 @@ impl World {
             at_us: self.now_us,
             lost,
             bound_us,
+            flight_us: 0,
         }));
         let mut overdue = None;
         if let Some(since) = &mut now {
             since.bound_us = since.bound_us.max(bound_us);
             let lasted_us = self.now_us - since.at_us;
-            let may_us = since.bound_us + (lost - since.lost) * micros(self.setup.timing.beat);
+            let unlucky_us = (lost - since.lost) * micros(self.setup.timing.beat);
+            let may_us = since.bound_us + since.flight_us + unlucky_us;
             overdue = (lasted_us > may_us)
                 .then(|| format!("{} ms, more than {} ms", lasted_us / 1000, may_us / 1000));
         }
@@ -84,7 +87,6 @@ impl World {
         let own = &self.machines[of];
         let peer = &self.machines[of ^ 1];
         let pair = &self.pairs[of / 2];
-        // Silence begins with the last frame that was on its way.
         let flight = pair.cables.iter().map(|cable| self.flight_us(cable));
         let flight_us = flight.max().unwrap_or_default();
         let mut bound_us =
@@ -108,7 +110,9 @@ impl World {
             }
             let (winner, loser) = (&self.machines[of], &self.machines[of ^ 1]);
             let holds = winner.kernel.all && winner.state.holds() && winner.is_brisk(now_us);
-            let is_told = loser.is_brisk(now_us) && !loser.kernel.any && self.is_joined(pair);
+            // A loser that takes them anew is about to answer again.
+            let is_rid = !loser.kernel.any && loser.state != State::Taking;
+            let is_told = loser.is_brisk(now_us) && is_rid && self.is_joined(pair);
             let clock = self.turn(owes, holds && is_told, pair, self.news_us(pair));
             self.pairs[pair].books.owes[of % 2] = clock.now;
             if let Some(text) = clock.overdue {
@@ -137,6 +141,7 @@ impl World {
                 at_us,
                 lost,
                 bound_us,
+                flight_us: 0,
             });
         }
     }

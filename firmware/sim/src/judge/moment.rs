@@ -104,7 +104,7 @@ impl World {
         let own = &self.machines[of];
         if let (State::Offering(_), State::Releasing(_), Reason::Outranked) =
             (transition.from, transition.to, transition.reason)
-            && peer.kernel.taken_us < own.state_since_us
+            && peer.kernel.held_us < own.state_since_us
             && !peer.kernel.all
             && peer.node.is_some()
             && peer.started_us + OLD_NEWS_US < self.now_us
