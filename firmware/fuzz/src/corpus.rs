@@ -1,5 +1,6 @@
-//! Inputs that are kept: `corpus/NAME.hex`, one a line, found by long runs and chosen so that together they
-//! reach all that was reached. Text, so that a change of one shows; small, since a run begins with them all.
+//! Inputs that are kept, one a line: in `corpus/NAME.hex` those that together reach all that long runs reached,
+//! chosen anew now and then; in `corpus/NAME-broke.hex` those that once broke something, for good. Text, so that
+//! a change of one shows; small, since a run begins with them all.
 
 use crate::Target;
 use anyhow::{Context, Result, bail};
@@ -9,9 +10,14 @@ use std::path::{Path, PathBuf};
 /// Bytes of hex kept for a target; the shortest inputs go first.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
-fn file(target: &Target) -> PathBuf {
+/// Behind the target's name: what reaches far, and what broke something.
+const FAR: &str = "";
+const BROKE: &str = "-broke";
+
+fn file(target: &Target, which: &str) -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.join("corpus").join(format!("{}.hex", target.name))
+    here.join("corpus")
+        .join(format!("{}{which}.hex", target.name))
 }
 
 /// What a run begins with: the target's seeds, and what was kept.
@@ -20,15 +26,18 @@ fn file(target: &Target) -> PathBuf {
 /// A line that is no hex.
 pub fn starters(target: &Target) -> Result<Vec<Vec<u8>>> {
     let mut starters = (target.seeds)();
-    // A new target has kept nothing yet.
-    let kept = fs::read_to_string(file(target)).unwrap_or_default();
-    for line in kept.lines() {
-        starters.push(bytes(line).with_context(|| format!("reading {}", file(target).display()))?);
+    for file in [FAR, BROKE].map(|which| file(target, which)) {
+        // A new target has kept nothing yet.
+        let kept = fs::read_to_string(&file).unwrap_or_default();
+        for line in kept.lines() {
+            starters.push(bytes(line).with_context(|| format!("reading {}", file.display()))?);
+        }
     }
     Ok(starters)
 }
 
-/// Keeps the inputs in a folder in place of those kept before; says how many found room.
+/// Keeps the inputs in a folder in place of those kept before, but for what broke something; says how many
+/// found room.
 ///
 /// # Errors
 /// A folder that can't be read, a file that can't be written.
@@ -46,7 +55,7 @@ pub fn keep(target: &Target, folder: &Path) -> Result<usize> {
             kept += 1;
         }
     }
-    let file = file(target);
+    let file = file(target, FAR);
     fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
     Ok(kept)
 }

@@ -1,6 +1,6 @@
 //! Fuzz targets: one per decoder of bytes that come from a wire, a medium, the kernel, another process or
 //! a keyboard. A target takes any bytes, and asserts what must hold whatever they are; what a target finds
-//! becomes a test beside the decoder, and a line of `corpus/`. `run` feeds them, guided by coverage.
+//! becomes a test beside the decoder, and a line of `corpus/NAME-broke.hex`. `run` feeds them, guided by coverage.
 
 mod bpf;
 mod corpus;
