@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod arguments;
+mod clock;
 mod cluster;
 mod console;
 mod control;
@@ -19,7 +20,6 @@ mod ipc;
 mod place;
 #[cfg(any(test, feature = "fuzzing"))]
 mod samples;
-mod wait;
 mod worker;
 
 use arguments::Arguments;

@@ -13,6 +13,7 @@ use super::bearers::{self, Raised};
 use super::change::{Change, Goal, Target};
 use super::place::{self, Place};
 use super::rivals::{Rivals, Wiretap};
+use crate::clock::now;
 use crate::ipc::control::AddressStatus;
 use core::time::Duration;
 use netlink::KernelError;
@@ -164,7 +165,7 @@ impl Addresses {
 
     /// In the order of the config, asked of the kernel just now.
     pub fn status(&mut self) -> Vec<AddressStatus> {
-        let now = super::now();
+        let now = now();
         let present = self.present().unwrap_or_default();
         let numbered = self.places.iter().enumerate();
         let status = |(position, place): (usize, &Place)| AddressStatus {

@@ -3,6 +3,7 @@
 
 use super::settings;
 use super::status::LinkFacts;
+use crate::clock::now;
 use core::time::Duration;
 use embedded_io::{ErrorType, Write};
 use plan::config::{Cast, Config, Link};
@@ -180,7 +181,7 @@ impl HeartbeatLink {
     /// the processor from everybody else.
     fn close(&mut self, why: &str) {
         self.line = Line::Closed;
-        self.retry_at = super::now().saturating_add(OPEN_INTERVAL);
+        self.retry_at = now().saturating_add(OPEN_INTERVAL);
         self.complained = true;
         log::warn!(
             "link {}: {why}; it is tried again until it opens",

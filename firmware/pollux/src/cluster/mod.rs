@@ -18,6 +18,7 @@ mod status;
 mod talk;
 mod turn;
 
+use crate::clock::{micros, now};
 use crate::ipc::{
     Channel, ClusterToControl, ClusterToDataplane, ControlToCluster, Custodian, DataplaneToCluster,
     FromWorker, ToWorker, Wire,
@@ -107,13 +108,9 @@ fn incarnation() -> Result<u64, WorkerError> {
     Ok(u64::from_le_bytes(drawn) ^ sys::clock::wall_us())
 }
 
-/// Monotonic time.
-fn now() -> Duration {
-    Duration::from_micros(sys::clock::monotonic_us())
-}
-
+/// The same time as proto's node reckons it.
 fn instant(at: Duration) -> Instant {
-    Instant::from_micros(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+    Instant::from_micros(micros(at))
 }
 
 /// Without privilege (in a namespace, in tests) it runs as well, only not as surely in time.

@@ -2,7 +2,8 @@
 //! full is tried again on the next turn, or its message is dropped as `ipc` says.
 
 use super::links::HeartbeatLink;
-use super::{Resigning, Worker, instant, now, status};
+use super::{Resigning, Worker, instant, status};
+use crate::clock::now;
 use crate::ipc::control::ClusterStatus;
 use crate::ipc::{
     Channel, ClusterAnswer, ClusterRequest, ClusterToControl, ClusterToDataplane, ControlToCluster,

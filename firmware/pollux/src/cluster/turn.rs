@@ -4,7 +4,8 @@
 
 use super::addresses::Done;
 use super::links::HeartbeatLink;
-use super::{Worker, instant, now, report};
+use super::{Worker, instant, report};
+use crate::clock::{now, wait_until};
 use crate::ipc::{ClusterToDataplane, Custodian};
 use crate::worker::WorkerError;
 use core::time::Duration;
@@ -54,7 +55,6 @@ impl Worker {
     /// Waits for the first thing to do; says per descriptor (links first) whether it is readable and
     /// whether it hung up.
     fn wait(&self) -> Result<[Readiness; FDS], WorkerError> {
-        let wake_at_us = u64::try_from(self.wake_at().as_micros()).unwrap_or(u64::MAX);
         // Unused places wait for the lifeline once more, which costs less than an allocation.
         let place = |index: usize| {
             let link = self.links.get(index).and_then(HeartbeatLink::fd);
@@ -71,7 +71,7 @@ impl Worker {
                 poll::readable(place(index))
             }
         });
-        poll::until(&mut fds, Some(wake_at_us))
+        wait_until(&mut fds, self.wake_at())
             .map_err(|error| WorkerError::failed("waiting for events", error))?;
         Ok(fds.map(|fd| Readiness {
             readable: poll::is_readable(&fd),

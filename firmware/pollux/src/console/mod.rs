@@ -14,10 +14,10 @@ mod view_services;
 pub mod visit;
 mod watch;
 
+use crate::clock::wait;
 use crate::ipc::control::{Request, Response};
 use crate::ipc::{Channel, FromWorker, ToWorker};
 use crate::place;
-use crate::wait::wait;
 use crate::worker::WorkerError;
 use shell::Shell;
 use std::fs::File;

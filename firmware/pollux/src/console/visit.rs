@@ -3,10 +3,10 @@
 
 use super::Console;
 use super::shell::Shell;
+use crate::clock::wait;
 use crate::ipc::Channel;
 use crate::ipc::control::{Request, Response};
 use crate::place::{self, RUN_DIR};
-use crate::wait::wait;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -7,12 +7,12 @@ mod guesses;
 mod redact;
 pub mod session;
 
+use crate::clock::wait;
 use crate::ipc::control::{Hello, Request, Response};
 use crate::ipc::{
     Ask, Channel, ClusterRequest, ClusterToControl, ControlToCluster, ControlToDataplane,
     DataplaneToControl, FromWorker, ToWorker, Wire,
 };
-use crate::wait::wait;
 use crate::worker::{WorkerContext, WorkerError};
 use guesses::Guesses;
 use session::{Facts, Session, Step};

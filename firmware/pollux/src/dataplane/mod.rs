@@ -18,6 +18,7 @@ pub mod samples;
 mod verdicts;
 mod words;
 
+use crate::clock::{now, wait_until};
 use crate::ipc::{
     Channel, ClusterToDataplane, ControlToDataplane, DataplaneToCluster, DataplaneToControl,
     DataplaneToHealth, FromWorker, HealthToDataplane, ToWorker, Wire,
@@ -81,11 +82,6 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     Ok(())
 }
 
-/// Monotonic time.
-fn now() -> Duration {
-    Duration::from_micros(sys::clock::monotonic_us())
-}
-
 struct Wires {
     lifeline: Channel<FromWorker, ToWorker>,
     cluster: Channel<DataplaneToCluster, ClusterToDataplane>,
@@ -142,15 +138,6 @@ impl Worker {
     }
 
     fn wait(&self) -> Result<(), WorkerError> {
-        let deadlines = [
-            Some(self.check_at),
-            Some(self.beat_at),
-            self.planner.due_at(),
-            self.readiness.deadline(),
-            self.custody.deadline(),
-        ];
-        let wake_at = deadlines.into_iter().flatten().min();
-        let wake_at_us = wake_at.map(|at| u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
         let lifeline = self.wires.lifeline.as_fd();
         let cluster = self.cluster.end();
         let mut fds = [
@@ -161,9 +148,18 @@ impl Worker {
             readable(self.wires.control.as_fd()),
             readable(self.wires.health.as_fd()),
         ];
-        sys::poll::until(&mut fds, wake_at_us)
-            .map_err(|error| WorkerError::failed("waiting for events", error))?;
-        Ok(())
+        wait_until(&mut fds, self.wake_at())
+            .map_err(|error| WorkerError::failed("waiting for events", error))
+    }
+
+    fn wake_at(&self) -> Duration {
+        let others = [
+            self.planner.due_at(),
+            self.readiness.deadline(),
+            self.custody.deadline(),
+        ];
+        let always = self.check_at.min(self.beat_at);
+        others.into_iter().flatten().fold(always, Duration::min)
     }
 
     fn pass(&mut self) {

@@ -5,6 +5,7 @@ use super::failing::{Failed, Failing};
 use super::guest;
 use super::kernel::Kernel;
 use super::words;
+use crate::clock;
 use core::time::Duration;
 use plan::Health;
 use plan::config::{Config, Device as Identity};
@@ -187,7 +188,7 @@ impl Planner {
             }
         }
         if cause == Cause::Start {
-            let took_ms = super::now().saturating_sub(started).as_millis();
+            let took_ms = clock::now().saturating_sub(started).as_millis();
             log::info!("kernel set up: {done} steps in {took_ms} ms");
         }
         failed

@@ -8,6 +8,7 @@ mod probe;
 mod rhythm;
 mod target;
 
+use crate::clock::{now, wait_until};
 use crate::ipc::{
     Channel, DataplaneToHealth, FromWorker, HealthToDataplane, SendError, ToWorker, Wire,
 };
@@ -57,11 +58,6 @@ fn confine() -> Result<(), WorkerError> {
     Ok(())
 }
 
-/// Monotonic time.
-fn now() -> Duration {
-    Duration::from_micros(sys::clock::monotonic_us())
-}
-
 struct Worker {
     targets: Vec<Target>,
     lifeline: Channel<FromWorker, ToWorker>,
@@ -106,7 +102,6 @@ impl Worker {
 
     /// Waits for the first thing to do. Returns the positions of targets whose sockets are ready.
     fn wait(&self) -> Result<Vec<usize>, WorkerError> {
-        let deadline_us = u64::try_from(self.wake_at().as_micros()).unwrap_or(u64::MAX);
         let probes = self.targets.iter().enumerate();
         let probes = probes.filter_map(|(position, target)| {
             let (probe, _) = target.probe.as_ref()?;
@@ -121,7 +116,7 @@ impl Worker {
         let (positions, mut events): (Vec<usize>, Vec<PollFd<'_>>) = probes.unzip();
         events.push(sys::poll::readable(self.lifeline.as_fd()));
         events.push(sys::poll::readable(self.dataplane.as_fd()));
-        sys::poll::until(&mut events, Some(deadline_us))
+        wait_until(&mut events, self.wake_at())
             .map_err(|error| WorkerError::failed("waiting for servers", error))?;
         let ready = positions.into_iter().zip(&events);
         Ok(ready

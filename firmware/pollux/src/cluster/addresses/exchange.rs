@@ -2,6 +2,7 @@
 //! batches, answers as they come, each failure said once with its reason.
 
 use super::{Addresses, Done, Place, RETRY_INTERVAL, Raised, announce};
+use crate::clock::now;
 use crate::cluster::change::{Goal, Target};
 use netlink::KernelError;
 use sys::netlink::{Error, Received};
@@ -19,7 +20,7 @@ impl Addresses {
         let done = self.change.poll_done()?;
         let any_set = core::mem::take(&mut self.any_set);
         self.held = !matches!(done, Goal::Release { .. });
-        self.retry_at = crate::cluster::now().saturating_add(RETRY_INTERVAL);
+        self.retry_at = now().saturating_add(RETRY_INTERVAL);
         if core::mem::take(&mut self.look_again) {
             self.mend();
         }
