@@ -14,7 +14,9 @@ const BOX: &[(&str, &str)] = &[
     // Answer ARP only on the interface that holds the address, and ask with an address of the network asked
     // in: otherwise the standby, or the wrong interface, draws a virtual address to itself.
     ("net/ipv4/conf/all/arp_ignore", "1"),
-    ("net/ipv4/conf/all/arp_announce", "2"),
+    // Ask with the source of the packet that waits, not with the card's first address (2): that may be a
+    // virtual one, and a twin that holds it, too, would never answer, nor hear that it has to let go.
+    ("net/ipv4/conf/all/arp_announce", "1"),
     // Sources must be reachable through some interface (RFC 3704, loose). Not strict: a server may reach the
     // standby through the active box, which arrives at another interface than the way back takes.
     ("net/ipv4/conf/all/rp_filter", "2"),

@@ -136,6 +136,14 @@ fn order(node: &str, command: &str) -> (bool, String) {
     pollux(&["console", "--run-dir", &run_dir(node), "-c", command])
 }
 
+/// A card in each, and the wire between them.
+fn plug_in() {
+    let wire = "link add eth0 netns castor type veth peer name eth0 netns pollux";
+    run("ip", &wire.split(' ').collect::<Vec<_>>());
+    let foreign = ["-n", "castor", "address", "add", FOREIGN, "dev", "eth0"];
+    run("ip", &foreign);
+}
+
 /// Two machines and the wire between them.
 fn furnish() {
     run("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
@@ -143,12 +151,7 @@ fn furnish() {
     for node in ["castor", "pollux"] {
         run("ip", &["netns", "add", node]);
     }
-    let wire = "link add eth0 netns castor type veth peer name eth0 netns pollux";
-    run("ip", &wire.split(' ').collect::<Vec<_>>());
-    run(
-        "ip",
-        &["-n", "castor", "address", "add", FOREIGN, "dev", "eth0"],
-    );
+    plug_in();
     fs::write(IMAGE, plan::image::encode(&config(), 1).unwrap()).unwrap();
 }
 
@@ -164,6 +167,7 @@ fn inside_a_pair_of_daemons_lives() {
     assert!(holds("castor", VIRTUAL) && !holds("pollux", VIRTUAL));
     what_is_not_ours_stays();
     who_must_be_refused_is_refused();
+    cards_are_pulled(&castor, &pollux_box);
 
     // All that castor was dies; its kernel still holds the address, as a crash would leave it.
     castor.kill();
@@ -197,6 +201,19 @@ fn what_is_not_ours_stays() {
     assert_eq!(sysctl("ip_forward"), "0\n");
     assert_eq!(sysctl("conf/all/arp_ignore"), "0\n");
     assert_eq!(sysctl("conf/eth0/arp_ignore"), "1\n");
+}
+
+/// Both lose their cards and become active; the new ones get the virtual address first. They find to one
+/// another all the same.
+fn cards_are_pulled(castor: &Daemon, pollux_box: &Daemon) {
+    run("ip", &["-n", "castor", "link", "delete", "eth0"]);
+    pollux_box.wait_for("active, ready");
+    plug_in();
+    castor.wait_for("standby, ready");
+    assert!(!holds("castor", VIRTUAL) && holds("pollux", VIRTUAL));
+    assert!(order("castor", "takeover").0);
+    castor.wait_for("active, ready");
+    pollux_box.wait_for("standby, ready");
 }
 
 fn who_must_be_refused_is_refused() {
