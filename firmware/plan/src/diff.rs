@@ -187,5 +187,4 @@ fn destinations(wanted: &Service, current: &[Destination], steps: &mut Vec<Step>
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-#[path = "diff_tests.rs"]
 mod tests;

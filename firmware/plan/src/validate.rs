@@ -150,5 +150,4 @@ fn is_repeated<T: PartialEq>(items: impl Iterator<Item = T>, position: usize, it
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
-#[path = "validate_tests.rs"]
 mod tests;

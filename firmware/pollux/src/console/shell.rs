@@ -439,6 +439,5 @@ impl Shell {
 }
 
 #[cfg(test)]
-#[path = "shell_tests.rs"]
 #[allow(clippy::panic)]
 mod tests;

@@ -241,5 +241,4 @@ fn transition_part(cluster: &ClusterStatus, out: &mut String) {
 }
 
 #[cfg(test)]
-#[path = "view_pair_tests.rs"]
 mod tests;

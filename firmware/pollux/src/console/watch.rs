@@ -273,6 +273,5 @@ fn why(response: Response) -> String {
 }
 
 #[cfg(test)]
-#[path = "watch/watch_tests.rs"]
 #[allow(clippy::panic)]
 mod tests;

@@ -264,6 +264,5 @@ fn config_page(config: &Config, from: u32) -> Response {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 #[allow(clippy::panic)]
 mod tests;

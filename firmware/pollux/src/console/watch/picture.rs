@@ -225,5 +225,4 @@ fn scroll(rows: Vec<Row>, scrolled: usize, room: usize) -> Vec<Row> {
 }
 
 #[cfg(test)]
-#[path = "picture_tests.rs"]
 mod tests;

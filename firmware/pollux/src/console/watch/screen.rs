@@ -245,5 +245,4 @@ impl Piece {
 }
 
 #[cfg(test)]
-#[path = "screen_tests.rs"]
 mod tests;

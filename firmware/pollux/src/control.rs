@@ -269,6 +269,5 @@ impl Client {
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
 #[allow(clippy::unwrap_used)]
 mod tests;
