@@ -25,6 +25,16 @@ setup() {
   use_rust_checks
 }
 
+# check_names NAME…: each is a part or a scenario; said at once, not after an hour of others.
+check_names() {
+  local name scenarios=
+  for name in "$@"; do
+    [ -z "${about[$name]:-}" ] || continue
+    scenarios=${scenarios:-$(qemu/testbed test --list)}
+    grep -q "^$name " <<<"$scenarios" || die "tests/run: neither a part nor a scenario: $name; see tests/run --list"
+  done
+}
+
 part_fmt() { cargo fmt --all --check; }
 part_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
 part_unit() { CARGO_PROFILE_DEV_DEBUG=0 cargo test --workspace --locked --no-fail-fast; }
