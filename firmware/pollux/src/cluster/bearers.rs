@@ -10,13 +10,15 @@ use sys::netlink::{Error, Netlink};
 
 /// What the kernel is told about each, as it is made: paths below `/proc/sys/net`, with the name for `*`.
 /// The rest it takes over from `all`.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     // No link-local address: the other box would have the same.
     ("ipv6/conf/*/addr_gen_mode", "1"),
     ("ipv6/conf/*/accept_ra", "0"),
     // What comes in here goes out by the card.
     ("ipv4/conf/*/rp_filter", "2"),
     ("ipv4/conf/*/arp_ignore", "1"),
+    // It asks with its own addresses alone: neighbours would seek the box's own ones here otherwise.
+    ("ipv4/conf/*/arp_announce", "2"),
     ("ipv4/conf/*/send_redirects", "0"),
 ];
 

@@ -8,7 +8,7 @@ use crate::cluster::addresses::Done;
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 
 const NETWORK: CloneFlags = CloneFlags::CLONE_NEWNET;
@@ -58,14 +58,27 @@ fn is_answered(address: &str) -> bool {
     refused.kind() == ErrorKind::ConnectionRefused
 }
 
-/// What the client knows of the virtual addresses' hardware address.
+/// Likewise, by UDP and from an address of one's own.
+fn is_refused(from: &str, to: &str) -> bool {
+    let socket = UdpSocket::bind(from).unwrap();
+    socket.connect(to).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    socket.send(b"?").unwrap();
+    socket.recv(&mut [0]).unwrap_err().kind() == ErrorKind::ConnectionRefused
+}
+
+/// What the client knows of an address' hardware address.
+fn learnt_of(address: &str) -> String {
+    let entry = ip(&format!("neigh show {address} dev lan"));
+    let mut words = entry.split(' ').skip_while(|word| *word != "lladdr");
+    words.nth(1).unwrap().to_owned()
+}
+
+/// What it knows of the virtual ones'.
 fn learnt() -> Vec<String> {
-    let of = |address: &str| {
-        let entry = ip(&format!("neigh show {address} dev lan"));
-        let mut words = entry.split(' ').skip_while(|word| *word != "lladdr");
-        words.nth(1).unwrap().to_owned()
-    };
-    ["198.51.100.10", "2001:db8::10"].map(of).to_vec()
+    ["198.51.100.10", "2001:db8::10"].map(learnt_of).to_vec()
 }
 
 fn check() {
@@ -95,6 +108,18 @@ fn check() {
     assert_eq!(learnt(), before, "nothing was to be learnt anew");
     assert!(is_answered("198.51.100.10:9") && is_answered("[2001:db8::10]:9"));
     assert_eq!(learnt(), before);
+
+    // Its own address came after the virtual one, so that what it sends takes that one's way out.
+    pollux.enter();
+    ip("address add 198.51.100.3/24 dev eth0");
+    ip("neigh flush all");
+    assert!(is_refused("198.51.100.3:0", "198.51.100.50:9"));
+    client.enter();
+    let own = learnt_of("198.51.100.3");
+    assert!(
+        !before.contains(&own),
+        "{own}: it would go with the virtual one"
+    );
 }
 
 #[test]
