@@ -394,11 +394,13 @@ impl Link {
             .saturating_add(ECHO_SLACK)
     }
 
-    /// Another start of the peer than the beat's is proven, or was heard within the dead time.
+    /// Another start of the peer than the beat's is proven, now or within the dead time. Of those that never
+    /// were, captures among them, the last one heard is echoed: nobody keeps the peer out by talking first.
     fn keeps_to_another(&self, now: Instant, beat: &Beat) -> bool {
         self.heard.as_ref().is_some_and(|heard| {
-            heard.incarnation != beat.incarnation
-                && (self.is_up() || now.since(heard.at) < self.patience)
+            let is_recent = now.since(heard.at) < self.patience;
+            let was_proven = self.proven == Some(heard.incarnation);
+            heard.incarnation != beat.incarnation && (self.is_up() || was_proven && is_recent)
         })
     }
 

@@ -200,6 +200,19 @@ fn a_capture_of_another_start_does_not_turn_the_echo_away() {
 }
 
 #[test]
+fn who_talks_first_and_proves_nothing_does_not_keep_the_peer_out() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    for sequence in 1..=3 {
+        let capture = beat(99, 100 + sequence, Some((77, 5)));
+        link.receive(now, &capture, MINE).unwrap();
+        let peer = beat(PEER, sequence, Some((55, 5)));
+        assert_eq!(link.receive(now, &peer, MINE), Ok(Trust::Greeting));
+        assert_eq!(link.number_frame(now).heard, Some((PEER, sequence)));
+    }
+}
+
+#[test]
 fn a_genuine_restart_is_followed_at_once() {
     let mut link = link();
     let now = send(&mut link, 1);

@@ -12,7 +12,9 @@ pub struct LinkIndex(pub u8);
 /// What the driver tells the node about its box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// Interfaces under virtual addresses that have carrier.
+    /// How much of the service this box can carry: its interfaces under virtual addresses that have carrier. The
+    /// box that says the larger number can serve more, so it is handed the addresses; one that says 0 reaches
+    /// nobody, and is handed none while the other one reaches some.
     Fitness(u8),
     /// The dataplane has applied its plan. To be repeated now and then: after addresses that could not
     /// be set in time the node takes the box for not ready until it is told again.
