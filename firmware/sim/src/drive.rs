@@ -162,6 +162,8 @@ impl World {
         };
         if sleep.how == Freeze::MachineAndClock {
             machine.clock.stood_still(sleep.since_us, now_us);
+            let books = &mut self.pairs[of / 2].books;
+            books.commanded_us = books.commanded_us.map(|at| at + now_us - sleep.since_us);
         }
         if machine.heard_out_us > sleep.since_us {
             machine.heard_out_us += now_us - sleep.since_us;
@@ -175,7 +177,9 @@ impl World {
         self.judge_thaw(of, &sleep, before);
         let mut inbox = core::mem::take(&mut self.machines[of].inbox);
         inbox.sort_by_key(|(link, _)| *link);
+        self.machines[of].reads_since_us = Some(sleep.since_us);
         self.read_sockets(of, &mut inbox);
+        self.machines[of].reads_since_us = None;
         self.call(of, Node::handle_timeout);
         if self.machines[of].believes_ready && !self.machines[of].ready {
             self.tell_ready(of);

@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     pub(crate) asleep: Option<Sleep>,
     pub(crate) slow: Option<Slow>,
     pub(crate) inbox: Vec<(LinkIndex, FrameBytes)>,
+    /// What it reads now may have come since then: it stood still.
+    pub(crate) reads_since_us: Option<u64>,
     /// The dataplane's word.
     pub(crate) ready: bool,
     /// It has said so for the first time since the start.
@@ -100,6 +102,7 @@ impl Machine {
             asleep: None,
             slow: None,
             inbox: Vec::new(),
+            reads_since_us: None,
             ready: false,
             heard_ready: false,
             believes_ready: false,

@@ -4,7 +4,7 @@
 use sim::{Schedule, run};
 
 /// The seed, and what was wrong: the protocol or the simulator.
-const FOUND: [(u64, &str); 7] = [
+const FOUND: [(u64, &str); 10] = [
     (
         401_768,
         "the simulator: what bad weather holds back on a line arrives, too, and only then silence begins",
@@ -32,6 +32,18 @@ const FOUND: [(u64, &str); 7] = [
     (
         1_089_761,
         "the simulator: a loser that is offered the addresses again is no loser any more",
+    ),
+    (
+        1_252_267,
+        "the simulator: who stood still reads what was true when it came",
+    ),
+    (
+        1_422_966,
+        "the simulator: whose clock stood still takes an old order for a new one",
+    ),
+    (
+        1_447_342,
+        "the protocol: old frames that a box heard first after its start kept its peer's out for a dead time",
     ),
 ];
 

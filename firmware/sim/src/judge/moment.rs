@@ -101,11 +101,10 @@ impl World {
     /// A box changes its state.
     pub(crate) fn judge_transition(&mut self, of: usize, transition: &Transition) {
         let peer = &self.machines[of ^ 1];
-        let own = &self.machines[of];
         if let (State::Offering(_), State::Releasing(_), Reason::Outranked) =
             (transition.from, transition.to, transition.reason)
-            && peer.kernel.held_us < own.state_since_us
             && !peer.kernel.all
+            && peer.kernel.held_us < self.news_since_us(of)
             && peer.node.is_some()
             && peer.started_us + OLD_NEWS_US < self.now_us
         {
@@ -125,6 +124,23 @@ impl World {
         if transition.reason == Reason::TakeTimedOut {
             self.machines[of].believes_ready = false;
         }
+    }
+
+    /// What the peer says that a box hears now, it may have said since then: while this box is in its state, or
+    /// stood still, or longer ago by the slowest link.
+    fn news_since_us(&self, of: usize) -> u64 {
+        let own = &self.machines[of];
+        let since_us = own.reads_since_us.unwrap_or(u64::MAX);
+        let cables = self.pairs[of / 2].cables.iter();
+        let way_us = cables.map(|cable| {
+            if cable.is_late(self.now_us) {
+                OLD_NEWS_US
+            } else {
+                self.flight_us(cable)
+            }
+        });
+        let way_us = way_us.max().unwrap_or_default();
+        own.state_since_us.min(since_us).saturating_sub(way_us)
     }
 
     fn may_offer(&self, of: usize) -> bool {
