@@ -38,6 +38,9 @@ pub(crate) fn check(file: &Path) -> Result<()> {
         "  image              {image_bytes} of {IMAGE_BYTES_MAX} bytes, digest {:016x}",
         image::digest(&config)
     );
+    for concern in plan::validate::concerns(&config) {
+        eprintln!("warning: {concern}");
+    }
     Ok(())
 }
 

@@ -99,6 +99,27 @@ fn examples_are_in_order_and_come_back_from_their_image() {
 }
 
 #[test]
+fn a_line_too_slow_for_the_fast_profile_is_warned_about() {
+    let folder = scratch("concerns");
+    let text = std::fs::read_to_string(here("examples/pair.toml")).unwrap();
+    let warnings = |text: &str| {
+        std::fs::write(folder.join("pair.toml"), text).unwrap();
+        let output = polluxctl(&folder, &["check", "pair.toml"]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(warnings(&text), "");
+    let slow = text
+        .replacen("timing = \"default\"", "timing = \"fast\"", 1)
+        .replacen("baud = 115200", "baud = 38400", 1);
+    let warned = warnings(&slow);
+    assert!(
+        warned.starts_with("warning: links[") && warned.contains("38400 baud makes a takeover"),
+        "{warned}"
+    );
+}
+
+#[test]
 fn what_would_be_lost_or_never_read_is_not_written() {
     let folder = scratch("lost");
     let example = std::fs::read_to_string(here("examples/pair.toml")).unwrap();

@@ -60,6 +60,14 @@ pub fn validate(config: &Config) -> Result<(), Vec<Problem>> {
     }
 }
 
+/// What works, but not as well as the operator may expect. For a config without problems.
+#[must_use]
+pub fn concerns(config: &Config) -> Vec<Problem> {
+    let mut concerns = Problems(Vec::new());
+    link::weigh(config, &mut concerns);
+    concerns.0
+}
+
 /// What has been found so far.
 struct Problems(Vec<Problem>);
 

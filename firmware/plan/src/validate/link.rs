@@ -2,7 +2,7 @@
 
 use super::network::{InterfaceName, is_on_both};
 use super::{LINKS_MAX, Problems, Quoted, is_repeated};
-use crate::config::{Cast, Config, Link};
+use crate::config::{Cast, Config, Link, Timing};
 use crate::paths::udp_path;
 use alloc::format;
 use alloc::string::String;
@@ -10,6 +10,12 @@ use alloc::vec::Vec;
 
 /// Speeds that every 8250-compatible port has.
 const BAUDS: [u32; 7] = [9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800];
+
+/// The fast profile is no faster than this on a serial line: below it, silence means something only after more
+/// than twice its dead time (`proto`, `node/silence.rs`).
+const FAST_BAUD_MIN: u32 = 115_200;
+/// A takeover waits for the silence of five heartbeats of 77 bytes, 8N1.
+const SILENCE_BITS: u32 = 5 * 77 * 10;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let links = &config.links;
@@ -22,6 +28,26 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
                 port,
                 cast,
             } => udp_link(config, position, (*interface, *port, *cast), problems),
+        }
+    }
+}
+
+/// Lines that are slower than the profile.
+pub(super) fn weigh(config: &Config, concerns: &mut Problems) {
+    if config.cluster.timing != Timing::Fast {
+        return;
+    }
+    for (position, link) in config.links.iter().enumerate() {
+        let Link::Serial { tty, baud } = link else {
+            continue;
+        };
+        if *baud < FAST_BAUD_MIN {
+            let silence_ms = (SILENCE_BITS * 1000).div_ceil(*baud);
+            let fault = format!(
+                "baud makes a takeover wait for {silence_ms} ms of silence on {tty}, the fast profile for 30 ms"
+            );
+            let advice = "write 115200 or more, or leave the default profile";
+            concerns.add(format!("links[{position}].baud"), baud, &fault, advice);
         }
     }
 }

@@ -352,3 +352,21 @@ fn http_path(config: &mut Config, new: &str) {
         *path = new.into();
     }
 }
+
+#[test]
+fn a_line_slower_than_the_fast_profile_is_a_concern_and_no_problem() {
+    let mut config = pair();
+    let line = |baud| Link::Serial {
+        tty: "ttyS1".into(),
+        baud,
+    };
+    config.links[0] = line(9600);
+    assert_eq!(concerns(&config), []);
+    config.cluster.timing = Timing::Fast;
+    assert_eq!(validate(&config), Ok(()));
+    let found: Vec<String> = concerns(&config).iter().map(Problem::to_string).collect();
+    let expected = "links[0].baud: 9600 baud makes a takeover wait for 402 ms of silence on ttyS1, the fast profile for 30 ms: write 115200 or more, or leave the default profile";
+    assert_eq!(found, [expected]);
+    config.links[0] = line(115_200);
+    assert_eq!(concerns(&config), []);
+}
