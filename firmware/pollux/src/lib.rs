@@ -17,12 +17,14 @@ pub mod fuzzing;
 mod health;
 mod init;
 mod ipc;
+mod log_pipe;
 mod place;
 #[cfg(any(test, feature = "fuzzing"))]
 mod samples;
 mod worker;
 
 use arguments::Arguments;
+use std::io::Write;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -63,7 +65,8 @@ pub fn main() -> ExitCode {
         // Said already.
         Err(why) if why.is_empty() => ExitCode::FAILURE,
         Err(why) => {
-            eprintln!("[ERROR] {why}");
+            // A pipe to PID 1 may be full; `eprintln` would panic.
+            let _ = writeln!(std::io::stderr(), "[ERROR] {why}");
             ExitCode::FAILURE
         }
     }

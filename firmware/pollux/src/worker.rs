@@ -3,6 +3,7 @@
 
 use crate::arguments::Arguments;
 use crate::ipc::{Channel, FromWorker, ToWorker, Wire, WorkerKind};
+use crate::log_pipe::LogPipe;
 use crate::place::Place;
 use crate::{cluster, console, control, dataplane, health};
 use core::fmt;
@@ -154,7 +155,8 @@ fn take_wires(numbers: Vec<(Wire, i32)>) -> Result<(Lifeline, Vec<(Wire, OwnedFd
     Ok((lifeline.ok_or(WorkerError::Wire(Wire::Lifeline))?, wires))
 }
 
-/// Sends `log`'s macros to stderr, which is a pipe to PID 1's log ring: one `[LEVEL] text` a line.
+/// Sends `log`'s macros to stderr, which is a pipe to PID 1's log ring: one `[LEVEL] text` a line. No
+/// worker ever waits for room there.
 fn start_logger(level: LogLevel) {
     let filter = match level {
         LogLevel::Error => log::LevelFilter::Error,
@@ -170,5 +172,5 @@ fn start_logger(level: LogLevel) {
         .set_location_level(off)
         .build();
     // Fails only where a logger is set already, which then serves as well.
-    let _ = simplelog::WriteLogger::init(filter, format, std::io::stderr());
+    let _ = simplelog::WriteLogger::init(filter, format, LogPipe::new(std::io::stderr()));
 }

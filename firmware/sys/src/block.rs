@@ -2,6 +2,7 @@
 //! speak of. Partitions are listed like whole disks: a config medium may be either.
 
 use crate::Error;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -93,6 +94,8 @@ fn number(path: &Path) -> Option<u64> {
 pub fn file_system(device: &Path) -> Result<Option<FileSystem>, Error> {
     let failed = |error| Error::io("reading")(error).on(device.display());
     let mut file = File::open(device).map_err(failed)?;
+    // A floppy drive takes a second for what the kernel would read ahead. It may refuse to do without.
+    let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM);
     let (mut boot, mut volume) = ([0; 512], [0; 6]);
     read_at(&mut file, 0, &mut boot).map_err(failed)?;
     // ECMA-119: volume descriptors begin at sector 16 of 2048 bytes.

@@ -37,8 +37,10 @@ pub struct Spawn<'a> {
     /// What it inherits, each at the number given: 3 to `FD_MAX` - 1, all different.
     pub descriptors: &'a [(RawFd, BorrowedFd<'a>)],
     /// Its terminal: stdin and stdout, and it leads a session of its own there. `None`: stdin is
-    /// /dev/null, stdout the pipe. Stderr is the pipe in any case.
+    /// `input`, stdout the pipe. Stderr is the pipe in any case.
     pub terminal: Option<BorrowedFd<'a>>,
+    /// Its stdin where it has no terminal; `None`: /dev/null.
+    pub input: Option<BorrowedFd<'a>>,
     /// User and group to become, with no other groups; `None` stays as it is.
     pub user: Option<(u32, u32)>,
     /// It may never gain a privilege again (PR_SET_NO_NEW_PRIVS).
@@ -60,16 +62,23 @@ pub struct Spawned {
 /// # Errors
 /// EINVAL for a descriptor's number out of bounds or an argument with a NUL; EMFILE; EAGAIN, ENOMEM.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, Error> {
-    let (output, input) = output_pipe()?;
-    let child = Child::new(spawn, &input)?;
+    let (output, pipe) = output_pipe()?;
+    let child = Child::new(spawn, &pipe)?;
     // SAFETY: the child makes only async-signal-safe calls (dup2, close_range, setsid, ioctl, setres*id,
     // prctl, sigaction, sigprocmask, write, execve, _exit) on what was allocated before the fork.
     match unsafe { fork() }.map_err(Error::during("forking a worker"))? {
         ForkResult::Child => child.become_worker(),
-        ForkResult::Parent { child: pid } => Ok(Spawned {
-            pid: pid.as_raw(),
-            output,
-        }),
+        ForkResult::Parent { child: pid } => {
+            if spawn.terminal.is_none() {
+                // As the child does: whichever comes first, `kill_group` finds it from now on. Too late
+                // (EACCES) once it has done so itself.
+                let _ = setpgid(pid, pid);
+            }
+            Ok(Spawned {
+                pid: pid.as_raw(),
+                output,
+            })
+        }
     }
 }
 
@@ -87,13 +96,16 @@ struct Child {
 }
 
 impl Child {
-    fn new(spawn: &Spawn<'_>, input: &OwnedFd) -> Result<Self, Error> {
-        let mut descriptors = vec![(2, lift(input)?)];
+    fn new(spawn: &Spawn<'_>, pipe: &OwnedFd) -> Result<Self, Error> {
+        let mut descriptors = vec![(2, lift(pipe)?)];
         if let Some(tty) = spawn.terminal {
             descriptors.extend([(0, lift(&tty)?), (1, lift(&tty)?)]);
         } else {
-            let null = File::open("/dev/null").map_err(Error::io("opening /dev/null"))?;
-            descriptors.extend([(0, lift(&null)?), (1, lift(input)?)]);
+            let input = match spawn.input {
+                Some(input) => lift(&input)?,
+                None => lift(&File::open("/dev/null").map_err(Error::io("opening /dev/null"))?)?,
+            };
+            descriptors.extend([(0, input), (1, lift(pipe)?)]);
         }
         for (number, fd) in spawn.descriptors {
             if !(3..FD_MAX).contains(number) {
@@ -214,12 +226,12 @@ fn lift(fd: &impl std::os::fd::AsFd) -> Result<OwnedFd, Error> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Reading end for us, non-blocking; writing end for the child, blocking, so it loses no line.
+/// Reading end for us, writing end for the child, both non-blocking: it holds as much as the kernel gives
+/// a pipe (64 KiB), and what finds no room there is the child's to drop and count.
 fn output_pipe() -> Result<(File, OwnedFd), Error> {
-    let failed = "making a worker's output pipe";
-    let (output, input) = pipe2(OFlag::O_CLOEXEC).map_err(Error::during(failed))?;
-    fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(Error::during(failed))?;
-    Ok((File::from(output), input))
+    let ends = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
+    let (output, pipe) = ends.map_err(Error::during("making a worker's output pipe"))?;
+    Ok((File::from(output), pipe))
 }
 
 /// Takes the descriptor that this process was given at `number` when it was started; call it once for each.

@@ -154,6 +154,7 @@ impl Process {
             descriptors: &descriptors,
             user: terminal.is_some().then_some(NOBODY),
             terminal: terminal.as_ref().map(AsFd::as_fd),
+            input: None,
             no_new_privileges: true,
         })?)
     }

@@ -76,6 +76,7 @@ impl Search {
             descriptors: &[(3, theirs.as_fd())],
             user: None,
             terminal: None,
+            input: None,
             no_new_privileges: true,
         })?;
         self.probes.push(Probe {

@@ -12,6 +12,7 @@ fn worker<'a>(arguments: &'a [&'a str]) -> Spawn<'a> {
         arguments,
         descriptors: &[],
         terminal: None,
+        input: None,
         user: None,
         no_new_privileges: false,
     }
@@ -77,6 +78,19 @@ fn worker_describes_itself() {
     println!("environment {:?}", std::env::vars_os().collect::<Vec<_>>());
     if let Ok(wire) = inherited(7) {
         UnixStream::from(wire).write_all(b"hello").unwrap();
+    }
+}
+
+#[test]
+fn a_worker_that_was_just_started_can_be_killed() {
+    for _ in 0..20 {
+        let worker = spawn(&worker(&["worker", "--list"])).unwrap();
+        kill_group(worker.pid, Signal::SIGKILL).unwrap();
+        let end = waitpid(Pid::from_raw(worker.pid), None).unwrap();
+        assert!(
+            matches!(end, WaitStatus::Signaled(_, Signal::SIGKILL, _)),
+            "{end:?}"
+        );
     }
 }
 
