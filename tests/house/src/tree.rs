@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Folders that hold nothing of ours.
+/// What holds nothing of ours; in a linked work tree, `.git` is a file.
 const SKIPPED: [&str; 2] = [".git", "target"];
 
 /// A text file of the checkout.
@@ -55,12 +55,13 @@ impl Tree {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
             let path = format!("{prefix}{name}");
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
-                    self.read_folder(&entry.path(), &format!("{path}/"))?;
-                }
+                self.read_folder(&entry.path(), &format!("{path}/"))?;
             } else if kind.is_file() {
                 let bytes =
                     std::fs::read(entry.path()).with_context(|| format!("reading {path}"))?;
