@@ -102,6 +102,7 @@ pub fn run(arguments: Arguments) -> Result<(), WorkerError> {
     }
     let context = context(arguments)?;
     start_logger(context.config.console.log_level);
+    wait_at_gate();
     match kind {
         WorkerKind::Cluster => cluster::run(context),
         WorkerKind::Dataplane => dataplane::run(context),
@@ -109,6 +110,12 @@ pub fn run(arguments: Arguments) -> Result<(), WorkerError> {
         WorkerKind::Control => control::run(context),
         WorkerKind::Console => Ok(()),
     }
+}
+
+/// PID 1 keeps standard input open for as long as a newer config may be found; a failure to read it is no
+/// reason to do nothing.
+fn wait_at_gate() {
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }
 
 fn context(arguments: Arguments) -> Result<WorkerContext, WorkerError> {

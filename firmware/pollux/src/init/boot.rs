@@ -2,7 +2,9 @@
 //! hardware: what comes later comes by event.
 
 use super::failure::Failure;
+use super::guard::Guard;
 use super::journal::Journal;
+use super::supervisor::Supervisor;
 use super::ttys;
 use crate::ipc::control::Level;
 use crate::place::RUN_DIR;
@@ -53,7 +55,7 @@ pub fn mount(_journal: &mut Journal) -> Result<(), Failure> {
 }
 
 /// Settings of the kernel itself.
-pub fn kernel(journal: &mut Journal) -> Result<(), Failure> {
+fn kernel(journal: &mut Journal) -> Result<(), Failure> {
     for (path, value) in KERNEL {
         if let Err(error) = fs::write(format!("/proc/sys/{path}"), value) {
             journal.say(Level::Warn, &format!("setting {path} to {value}: {error}"));
@@ -63,8 +65,20 @@ pub fn kernel(journal: &mut Journal) -> Result<(), Failure> {
     Ok(())
 }
 
+impl Supervisor {
+    /// Gives a box its screens and its watchdog, and the kernel its settings.
+    pub fn equip(&mut self) -> Result<(), Failure> {
+        let journal = &mut self.journal;
+        // Whatever fails here is said; the box goes on without it.
+        self.ttys = phase(journal, "screens", screens).unwrap_or_default();
+        phase(journal, "kernel", kernel)?;
+        self.guard = Guard::new(phase(journal, "watchdog", watchdog)?);
+        Ok(())
+    }
+}
+
 /// The operator's ttys, as the kernel's command line names them.
-pub fn screens(journal: &mut Journal) -> Result<Vec<String>, Failure> {
+fn screens(journal: &mut Journal) -> Result<Vec<String>, Failure> {
     let active = fs::read_to_string("/sys/class/tty/console/active");
     let ttys = ttys::parse_active(&active.map_err(Failure::during("listing consoles"))?);
     ttys.iter().for_each(|tty| journal.add_screen(tty));
@@ -72,7 +86,7 @@ pub fn screens(journal: &mut Journal) -> Result<Vec<String>, Failure> {
 }
 
 /// The hardware watchdog, where there is one. A box without is a box all the same.
-pub fn watchdog(journal: &mut Journal) -> Result<Option<Watchdog>, Failure> {
+fn watchdog(journal: &mut Journal) -> Result<Option<Watchdog>, Failure> {
     match Watchdog::open(WATCHDOG_TIMEOUT_S) {
         Ok(watchdog) => {
             let identity = watchdog.as_ref().map_or("none", Watchdog::identity);

@@ -1,6 +1,10 @@
 //! The way out: resign, stop the workers, go. Each stage is bounded, because a box that was told to
 //! reboot must reboot whatever hangs.
 
+use super::process;
+use super::supervisor::Supervisor;
+use crate::ipc::control::Level;
+use crate::ipc::{Answer, ToWorker, WorkerKind};
 use std::time::{Duration, Instant};
 
 /// A planned handover takes well under 100 ms; a peer that does not answer gets this long.
@@ -72,6 +76,62 @@ impl Leave {
             Stage::Stopping if running == 0 || late => Act::Go(self.to),
             Stage::Resigning | Stage::Stopping => Act::Nothing,
         }
+    }
+}
+
+impl Supervisor {
+    /// Begins to leave, unless that has begun; for `answer`.
+    pub(super) fn leave(&mut self, now: Instant, to: Destination, why: &str) -> Answer {
+        if self.leaving.is_none() {
+            let what = match to {
+                Destination::Reboot => "rebooting",
+                Destination::PowerOff => "switching off",
+                Destination::Stop => "stopping",
+            };
+            self.journal.say(Level::Warn, &format!("{what}: {why}"));
+            self.leaving = Some(Leave::begin(now, to));
+            // Without a cluster worker that acts there is nobody to wait for.
+            let asked = self.team.may_act()
+                && self
+                    .team
+                    .of_kind(WorkerKind::Cluster)
+                    .filter(|process| process.life.pid().is_some())
+                    .any(|process| process.lifeline.send(&ToWorker::Resign).is_ok());
+            self.resigned = !asked;
+        }
+        Answer::Done
+    }
+
+    /// Goes on with leaving; the destination once it is time to go there.
+    pub(super) fn leave_on(&mut self, now: Instant) -> Option<Destination> {
+        let running = self.team.running();
+        match self.leaving.as_mut()?.step(now, self.resigned, running) {
+            Act::Nothing => None,
+            Act::StopWorkers => {
+                for process in &mut self.team.processes {
+                    process.life.retire(now);
+                    // One that does not read is killed at the deadline.
+                    let _ = process.lifeline.send(&ToWorker::Stop);
+                }
+                None
+            }
+            Act::Go(destination) => Some(self.go(destination)),
+        }
+    }
+
+    fn go(&mut self, destination: Destination) -> Destination {
+        for process in &self.team.processes {
+            process.life.pid().into_iter().for_each(process::kill);
+        }
+        // Armed over a reboot, so that one which hangs ends; not over a power-off.
+        if destination == Destination::PowerOff
+            && let Err(error) = self.guard.disarm()
+        {
+            let text = format!("stopping the hardware watchdog: {error}");
+            self.journal.say(Level::Error, &text);
+        }
+        self.journal.say(Level::Info, "all workers have stopped");
+        destination
     }
 }
 

@@ -4,10 +4,15 @@
 
 mod backoff;
 mod boot;
+mod config;
 mod failure;
+mod gate;
+mod guard;
 mod journal;
 mod leave;
+mod life;
 pub mod lines;
+mod media;
 pub mod medium;
 mod output;
 pub mod probe;
@@ -61,12 +66,9 @@ pub fn run() {
 
 fn boot(mut journal: Journal) -> Result<Destination, Failure> {
     phase(&mut journal, "mount", boot::mount)?;
-    // Whatever fails here is said; the box goes on without it.
-    let ttys = phase(&mut journal, "screens", boot::screens).unwrap_or_default();
-    phase(&mut journal, "kernel", boot::kernel)?;
-    let watchdog = phase(&mut journal, "watchdog", boot::watchdog)?;
-    let mut supervisor = Supervisor::on_box(journal, ttys, watchdog)?;
-    supervisor.look_for_media();
+    // Drives take their time, so they begin before all else.
+    let mut supervisor = Supervisor::on_box(journal)?;
+    supervisor.equip()?;
     supervisor.serve()
 }
 

@@ -1,18 +1,16 @@
 //! One worker as PID 1 sees it: its wires, which outlive it, its log, and when it is to be started.
 
-use super::backoff::Backoff;
 use super::failure::Failure;
+use super::life::Life;
 use super::lines::Lines;
 use crate::ipc::control::{Level, WorkerStatus};
 use crate::ipc::{Channel, FromWorker, ToWorker, Wire, WorkerKind};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use sys::process::{Spawn, Spawned, spawn};
-
-/// A vital worker that says nothing for this long hangs; it is killed and started again.
-const ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+use sys::signals::Signal;
 
 /// The first descriptor of a worker behind standard input, output and error.
 const FIRST_WIRE: i32 = 3;
@@ -32,26 +30,9 @@ pub struct Description {
     pub wires: Vec<(Wire, OwnedFd)>,
 }
 
-/// Where a worker is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Running {
-        pid: i32,
-        since: Instant,
-        heard: Instant,
-    },
-    /// Killed because it hung, and not gone yet: what it still says counts for nothing.
-    Dying {
-        pid: i32,
-        since: Instant,
-    },
-    Waiting {
-        since: Instant,
-        until: Instant,
-    },
-    Stopped {
-        since: Instant,
-    },
+/// Kills it with all that it started; one that is gone already needs no killing.
+pub fn kill(pid: i32) {
+    let _ = sys::process::kill_group(pid, Signal::SIGKILL);
 }
 
 /// A worker.
@@ -66,10 +47,8 @@ pub struct Process {
     /// Standard error of the running process, `None` once it is closed.
     output: Option<File>,
     lines: Lines,
-    life: Life,
-    backoff: Backoff,
-    restarts: u32,
-    last_end: Option<String>,
+    /// How it fares.
+    pub life: Life,
 }
 
 impl Process {
@@ -83,13 +62,7 @@ impl Process {
             lifeline_end,
             output: None,
             lines: Lines::default(),
-            life: Life::Waiting {
-                since: now,
-                until: now,
-            },
-            backoff: Backoff::default(),
-            restarts: 0,
-            last_end: None,
+            life: Life::new(now),
         })
     }
 
@@ -102,33 +75,20 @@ impl Process {
         }
     }
 
-    /// Starts it if its time has come.
-    pub fn start_if_due(&mut self, now: Instant) -> Result<(), Failure> {
-        let Life::Waiting { until, .. } = self.life else {
-            return Ok(());
-        };
-        if now < until {
+    /// Starts it if its time has come; a worker without a terminal waits at the gate then.
+    pub fn start_if_due(&mut self, now: Instant, gate: BorrowedFd<'_>) -> Result<(), Failure> {
+        if self.life.due().is_none_or(|due| now < due) {
             return Ok(());
         }
-        match self.spawn() {
-            Ok(Spawned { pid, output }) => {
-                self.output = Some(output);
-                self.life = Life::Running {
-                    pid,
-                    since: now,
-                    heard: now,
-                };
-                Ok(())
-            }
-            Err(error) => {
-                let until = now + self.backoff.after(Duration::ZERO);
-                self.life = Life::Waiting { since: now, until };
-                Err(error)
-            }
-        }
+        let Spawned { pid, output } = self
+            .spawn(gate)
+            .inspect_err(|_| self.life.did_not_start(now))?;
+        self.output = Some(output);
+        self.life.started(now, pid);
+        Ok(())
     }
 
-    fn spawn(&self) -> Result<Spawned, Failure> {
+    fn spawn(&self, gate: BorrowedFd<'_>) -> Result<Spawned, Failure> {
         let Description {
             kind,
             tty,
@@ -154,90 +114,30 @@ impl Process {
             descriptors: &descriptors,
             user: terminal.is_some().then_some(NOBODY),
             terminal: terminal.as_ref().map(AsFd::as_fd),
-            input: None,
+            input: Some(gate),
             no_new_privileges: true,
         })?)
     }
 
     /// Takes note that process `pid` has ended; the sentence to be logged if it was this one.
     pub fn ended(&mut self, now: Instant, pid: i32, how: &str, restart: bool) -> Option<String> {
-        let (Life::Running {
-            pid: own, since, ..
-        }
-        | Life::Dying { pid: own, since }) = self.life
-        else {
-            return None;
-        };
-        if own != pid {
+        if self.life.pid() != Some(pid) {
             return None;
         }
         self.attached_from = None;
-        self.last_end = Some(how.into());
-        if !restart {
-            self.life = Life::Stopped { since: now };
-            return Some(format!("{}: {how}", self.name()));
-        }
-        let wait = self.backoff.after(now.saturating_duration_since(since));
-        self.restarts = self.restarts.saturating_add(1);
-        self.life = Life::Waiting {
-            since: now,
-            until: now + wait,
-        };
         let name = self.name();
-        Some(format!(
-            "{name} (pid {pid}): {how}; it starts again in {} ms",
-            wait.as_millis()
-        ))
-    }
-
-    /// It gave a sign of life.
-    pub fn heard(&mut self, now: Instant) {
-        if let Life::Running { heard, .. } = &mut self.life {
-            *heard = now;
-        }
+        Some(match self.life.ended(now, how, restart) {
+            None => format!("{name}: {how}"),
+            Some(wait) => {
+                let wait_ms = wait.as_millis();
+                format!("{name} (pid {pid}): {how}; it starts again in {wait_ms} ms")
+            }
+        })
     }
 
     /// It turns, as far as we must care: what the hardware watchdog hangs on.
     pub fn is_alive(&self, now: Instant) -> bool {
-        match self.life {
-            _ if !self.description.kind.is_vital() => true,
-            Life::Running { heard, .. } => now.saturating_duration_since(heard) < ALIVE_TIMEOUT,
-            Life::Dying { .. } => false,
-            Life::Waiting { since, .. } => now.saturating_duration_since(since) < ALIVE_TIMEOUT,
-            Life::Stopped { .. } => true,
-        }
-    }
-
-    /// Gives it up if it runs: the process to be killed, once. Not alive until that has ended.
-    pub fn give_up(&mut self) -> Option<i32> {
-        let Life::Running { pid, since, .. } = self.life else {
-            return None;
-        };
-        self.life = Life::Dying { pid, since };
-        Some(pid)
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> Option<i32> {
-        match self.life {
-            Life::Running { pid, .. } | Life::Dying { pid, .. } => Some(pid),
-            Life::Waiting { .. } | Life::Stopped { .. } => None,
-        }
-    }
-
-    /// When it is to be started.
-    pub fn due(&self) -> Option<Instant> {
-        match self.life {
-            Life::Waiting { until, .. } => Some(until),
-            Life::Running { .. } | Life::Dying { .. } | Life::Stopped { .. } => None,
-        }
-    }
-
-    /// It is not to be started again.
-    pub fn retire(&mut self, now: Instant) {
-        if matches!(self.life, Life::Waiting { .. }) {
-            self.life = Life::Stopped { since: now };
-        }
+        !self.description.kind.is_vital() || self.life.is_alive(now)
     }
 
     /// Complete lines that it has logged.
@@ -260,49 +160,14 @@ impl Process {
 
     /// For the console.
     pub fn status(&self, now: Instant) -> WorkerStatus {
-        let (Life::Running { since, .. }
-        | Life::Dying { since, .. }
-        | Life::Waiting { since, .. }
-        | Life::Stopped { since }) = self.life;
-        let span = now.saturating_duration_since(since).as_millis();
+        let span = now.saturating_duration_since(self.life.since()).as_millis();
         WorkerStatus {
             name: self.name(),
-            pid: self.pid().map(i32::unsigned_abs),
+            pid: self.life.pid().map(i32::unsigned_abs),
             since_ms: u64::try_from(span).unwrap_or(u64::MAX),
-            restarts: self.restarts,
+            restarts: self.life.restarts(),
             dropped: self.lifeline.dropped(),
-            last_end: self.last_end.clone(),
+            last_end: self.life.last_end().map(String::from),
         }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_that_hangs_and_cannot_be_killed_is_left_to_the_watchdog() {
-        let now = Instant::now();
-        let description = Description {
-            kind: WorkerKind::Cluster,
-            tty: None,
-            arguments: Vec::new(),
-            wires: Vec::new(),
-        };
-        let mut process = Process::new(now, description).unwrap();
-        process.life = Life::Running {
-            pid: 7,
-            since: now,
-            heard: now,
-        };
-        assert!(process.is_alive(now));
-        let later = now + ALIVE_TIMEOUT;
-        assert!(!process.is_alive(later));
-        assert_eq!((process.give_up(), process.give_up()), (Some(7), None));
-        process.heard(later);
-        assert!(!process.is_alive(later));
-        assert!(process.ended(later, 7, "killed", true).is_some());
-        assert!(process.is_alive(later));
     }
 }

@@ -36,6 +36,8 @@ struct Probe {
     output: File,
     slots: Vec<(u8, Vec<u8>)>,
     rest: Option<Medium>,
+    /// The device has changed since.
+    outdated: bool,
 }
 
 /// The state of the search.
@@ -45,6 +47,10 @@ pub struct Search {
     /// By device; a medium that is changed replaces what was read before.
     media: BTreeMap<String, Medium>,
     found: Option<Instant>,
+    /// Devices that have changed while they were read.
+    outdated: Vec<String>,
+    /// Something was read since `news` was asked for.
+    changed: bool,
     reported: bool,
     /// The box has a config: nothing more is complained of.
     settled: bool,
@@ -58,15 +64,16 @@ impl Search {
             probes: Vec::new(),
             media: BTreeMap::new(),
             found: None,
+            outdated: Vec::new(),
+            changed: false,
             reported: false,
             settled: false,
         }
     }
 
-    /// Reads a device, unless that is under way.
+    /// Reads a device; one that is being read is read again after that.
     pub fn look_at(&mut self, now: Instant, device: &str) -> Result<(), Failure> {
-        let known = self.probes.iter().any(|probe| probe.device == device);
-        if known || self.probes.len() >= PROBES_MAX {
+        if self.is_under_way(device) || self.probes.len() >= PROBES_MAX {
             return Ok(());
         }
         let (ours, theirs) = sys::socket::pair()?;
@@ -87,8 +94,21 @@ impl Search {
             output,
             slots: Vec::new(),
             rest: None,
+            outdated: false,
         });
         Ok(())
+    }
+
+    /// Whether the device is being read; what comes of that is out of date then.
+    fn is_under_way(&mut self, device: &str) -> bool {
+        let mut probes = self.probes.iter_mut();
+        let probe = probes.find(|probe| probe.device == device);
+        probe.map(|probe| probe.outdated = true).is_some()
+    }
+
+    /// Devices to be looked at again.
+    pub fn take_outdated(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.outdated)
     }
 
     /// Takes in what a probe found, if process `pid`, which has ended, was one.
@@ -107,7 +127,11 @@ impl Search {
             problems: last_words(&mut probe.output),
             ..Medium::default()
         });
+        if probe.outdated {
+            self.outdated.push(probe.device.clone());
+        }
         self.media.insert(probe.device, medium);
+        self.changed = true;
         // A medium that took the place of the one found may hold nothing.
         let found = self.choice().selected.is_some();
         self.found = found.then_some(self.found.unwrap_or(now));
@@ -116,11 +140,17 @@ impl Search {
         true
     }
 
+    /// What is best so far, once after each change.
+    pub fn news(&mut self) -> Option<Choice> {
+        core::mem::take(&mut self.changed).then(|| self.choice())
+    }
+
     /// What was found, once it is time to decide.
     pub fn decide(&self, now: Instant) -> Option<Choice> {
         let found = self.found?;
         let waited = now.saturating_duration_since(found) >= GRACE;
-        (waited || self.probes.is_empty()).then(|| self.choice())
+        let all_read = self.probes.is_empty() && self.outdated.is_empty();
+        (waited || all_read).then(|| self.choice())
     }
 
     /// What was wrong with everything, once, when it is time to complain.
@@ -211,6 +241,7 @@ mod tests {
                 output: File::open("/dev/null").unwrap(),
                 slots: Vec::new(),
                 rest: None,
+                outdated: false,
             });
         }
         search
@@ -247,6 +278,39 @@ mod tests {
             (search.deadline(), search.complaint(now + PATIENCE)),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_device_that_changes_while_it_is_read_is_read_again() {
+        let now = Instant::now();
+        let mut search = search(now, &["sda"]);
+        search.look_at(now, "sda").unwrap();
+        finds(&mut search, "sda", 1);
+        assert!(search.ended(now, 1));
+        // What was read may be of the medium before: nothing is decided by it while there is hope of better.
+        assert!(search.decide(now).is_none());
+        assert_eq!(search.take_outdated(), ["sda"]);
+        assert!(search.take_outdated().is_empty());
+    }
+
+    #[test]
+    fn the_best_so_far_is_news_before_it_is_decided() {
+        let now = Instant::now();
+        let mut search = search(now, &["sr0", "fd0", "sda"]);
+        finds(&mut search, "sr0", 1);
+        finds(&mut search, "fd0", 2);
+        let news = |search: &mut Search| {
+            let best = search.news()?.selected;
+            best.map(|selected| selected.image.generation)
+        };
+        assert!(search.ended(now, 1));
+        assert_eq!((news(&mut search), news(&mut search)), (Some(1), None));
+        assert!(search.decide(now).is_none());
+        assert!(search.ended(now, 2));
+        assert_eq!(news(&mut search), Some(2));
+        assert!(search.decide(now).is_none());
+        assert!(search.ended(now, 3));
+        assert!(search.decide(now).is_some());
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! so none is lost.
 
 use super::failure::Failure;
+use super::guard::{FEED_INTERVAL, Guard};
 use super::journal::Journal;
 use super::leave::{Destination, Leave};
-use super::medium::Selected;
+use super::media::Media;
+use super::medium::{Choice, Selected};
 use super::process::Process;
-use super::search::Search;
+use super::team::Team;
 use crate::clock::wait;
 use crate::ipc::control::Level;
 use crate::ipc::{Answer, Ask, FromWorker, ToWorker, WorkerKind};
@@ -15,11 +17,6 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::poll::{PollFd, readable};
 use sys::signals::{Signal, Signals};
-use sys::uevent::{Uevent, Uevents};
-use sys::watchdog::Watchdog;
-
-/// From one meal of the watchdog to the next; the loop turns at least this often.
-pub(super) const FEED_INTERVAL: Duration = Duration::from_secs(2);
 
 /// PID 1 overslept by this much: the box was stopped as a whole, and nobody may be blamed for silence.
 const STALL: Duration = Duration::from_secs(2);
@@ -45,40 +42,37 @@ const NOT_OURS_TO_END: &str = "this is a daemon, the machine is not its own: reb
 pub struct Supervisor {
     pub(super) journal: Journal,
     pub(super) ttys: Vec<String>,
-    pub(super) watchdog: Option<Watchdog>,
-    pub(super) fed: Option<Instant>,
-    pub(super) signals: Signals,
-    /// News of media; a guest has its config in a file.
-    pub(super) uevents: Option<Uevents>,
+    pub(super) guard: Guard,
+    signals: Signals,
+    /// Where a box finds its config; a guest has it in a file.
+    pub(super) media: Option<Media>,
     pub(super) place: Place,
-    pub(super) search: Search,
+    /// The config the team is there for.
     pub(super) running: Option<Selected>,
-    pub(super) team: Vec<Process>,
+    pub(super) team: Team,
     pub(super) leaving: Option<Leave>,
     pub(super) resigned: bool,
 }
 
 impl Supervisor {
-    /// A box without a config.
-    pub fn on_box(
-        journal: Journal,
-        ttys: Vec<String>,
-        watchdog: Option<Watchdog>,
-    ) -> Result<Self, Failure> {
-        // Before the devices are listed, so that none falls between.
-        let uevents = Some(Uevents::open()?);
-        Ok(Supervisor {
-            ttys,
-            watchdog,
-            uevents,
-            ..Self::new(journal, Place::on_box())?
-        })
+    /// A box that looks for its config. Its ttys and watchdog are still to be given.
+    pub fn on_box(journal: Journal) -> Result<Self, Failure> {
+        // With its signals: the first probe may end before anything else happens.
+        let mut supervisor = Self::new(journal, Place::on_box())?;
+        let (media, problems) = Media::open(Instant::now())?;
+        for problem in problems {
+            supervisor.journal.say(Level::Error, &problem);
+        }
+        supervisor.media = Some(media);
+        Ok(supervisor)
     }
 
     /// A daemon with its config.
     pub fn as_guest(journal: Journal, place: Place, selected: Selected) -> Result<Self, Failure> {
         let mut supervisor = Self::new(journal, place)?;
-        supervisor.employ(Instant::now(), selected)?;
+        let now = Instant::now();
+        supervisor.employ(now, selected)?;
+        supervisor.begin(now, &Choice::default());
         Ok(supervisor)
     }
 
@@ -86,32 +80,15 @@ impl Supervisor {
         Ok(Supervisor {
             journal,
             ttys: Vec::new(),
-            watchdog: None,
-            fed: None,
+            guard: Guard::default(),
             signals: Signals::open(&SIGNALS)?,
-            uevents: None,
+            media: None,
             place,
-            search: Search::new(Instant::now()),
             running: None,
-            team: Vec::new(),
+            team: Team::none()?,
             leaving: None,
             resigned: false,
         })
-    }
-
-    /// Looks at every block device there is.
-    pub fn look_for_media(&mut self) {
-        match sys::block::list() {
-            Ok(devices) => devices.iter().for_each(|device| self.look_at(&device.name)),
-            Err(error) => self.journal.say(Level::Error, &error.to_string()),
-        }
-    }
-
-    fn look_at(&mut self, device: &str) {
-        if let Err(error) = self.search.look_at(Instant::now(), device) {
-            self.journal
-                .say(Level::Error, &format!("looking at {device}: {error}"));
-        }
     }
 
     /// Runs the box until it is to go.
@@ -122,11 +99,11 @@ impl Supervisor {
             wait(&mut self.descriptors(), Some(timeout))?;
             let now = Instant::now();
             if now.saturating_duration_since(before) > timeout + STALL {
-                self.team.iter_mut().for_each(|process| process.heard(now));
+                let team = self.team.processes.iter_mut();
+                team.for_each(|process| process.life.excuse(now));
             }
             self.read_team(now);
             self.read_signals(now);
-            self.read_uevents();
             self.search_on(now);
             self.start_due(now);
             self.send_log_lines();
@@ -138,23 +115,24 @@ impl Supervisor {
     }
 
     fn descriptors(&self) -> Vec<PollFd<'_>> {
-        let uevents = self.uevents.iter().map(AsFd::as_fd);
-        let own = [self.signals.as_fd()].into_iter().chain(uevents);
-        let team = self.team.iter().flat_map(Process::descriptors);
+        let media = self.media.iter().map(AsFd::as_fd);
+        let own = [self.signals.as_fd()].into_iter().chain(media);
+        let team = self.team.processes.iter().flat_map(Process::descriptors);
         own.chain(team).map(readable).collect()
     }
 
     fn timeout(&self, now: Instant) -> Duration {
-        let due = self.team.iter().filter_map(Process::due);
         let leave = self.leaving.as_ref().map(Leave::deadline);
-        let all = due.chain(leave).chain(self.search.deadline());
+        let search = self.media.as_ref();
+        let search = search.and_then(|media| media.search.deadline());
+        let all = [self.team.due(), leave, search].into_iter().flatten();
         let next = all.map(|at| at.saturating_duration_since(now)).min();
         next.unwrap_or(FEED_INTERVAL).min(FEED_INTERVAL)
     }
 
     fn read_team(&mut self, now: Instant) {
         let mut asked = Vec::new();
-        for process in &mut self.team {
+        for process in &mut self.team.processes {
             for (level, text) in process.read_log() {
                 let name = process.name();
                 self.journal.say(level, &format!("{name}: {text}"));
@@ -163,7 +141,7 @@ impl Supervisor {
                 let Ok(Some(message)) = process.lifeline.receive() else {
                     break;
                 };
-                process.heard(now);
+                process.life.heard(now);
                 if !may_say(process.description.kind, &message) {
                     process.lifeline.refuse();
                     continue;
@@ -193,13 +171,11 @@ impl Supervisor {
             Ask::Workers => Answer::Workers {
                 workers: self
                     .team
+                    .processes
                     .iter()
                     .map(|process| process.status(now))
                     .collect(),
-                watchdog: self
-                    .watchdog
-                    .as_ref()
-                    .map(|watchdog| watchdog.identity().to_string()),
+                watchdog: self.guard.identity().map(str::to_string),
             },
             Ask::Log { from } => Answer::Log {
                 lines: self.journal.ring().page(from),
@@ -212,18 +188,12 @@ impl Supervisor {
             Ask::Reboot => self.leave(now, Destination::Reboot, "the operator asked for it"),
             Ask::PowerOff => self.leave(now, Destination::PowerOff, "the operator asked for it"),
         };
-        for process in self.of_kind(WorkerKind::Control) {
+        for process in self.team.of_kind(WorkerKind::Control) {
             // Control times out and says so if there is no room.
             let _ = process
                 .lifeline
                 .send(&ToWorker::Answer(number, answer.clone()));
         }
-    }
-
-    pub(super) fn of_kind(&mut self, kind: WorkerKind) -> impl Iterator<Item = &mut Process> {
-        self.team
-            .iter_mut()
-            .filter(move |process| process.description.kind == kind)
     }
 
     fn read_signals(&mut self, now: Instant) {
@@ -243,12 +213,13 @@ impl Supervisor {
     fn reap(&mut self, now: Instant) {
         while let Some((pid, end)) = sys::process::reap() {
             // A probe, or an orphan that the kernel gave to us, has nobody to be missed by.
-            if self.search.ended(now, pid) {
+            let search = self.media.as_mut().map(|media| &mut media.search);
+            if search.is_some_and(|search| search.ended(now, pid)) {
                 continue;
             }
             let restart = self.leaving.is_none();
             let how = end.to_string();
-            for process in &mut self.team {
+            for process in &mut self.team.processes {
                 for (level, text) in process.read_log() {
                     let name = process.name();
                     self.journal.say(level, &format!("{name}: {text}"));
@@ -264,22 +235,6 @@ impl Supervisor {
             }
         }
     }
-
-    fn read_uevents(&mut self) {
-        // An error other than an overrun does not happen; the next turn asks again.
-        while let Some(Ok(Some(Uevent {
-            action,
-            subsystem,
-            device,
-        }))) = self.uevents.as_mut().map(Uevents::next)
-        {
-            match (action.as_str(), subsystem.as_str()) {
-                ("overrun", _) => self.look_for_media(),
-                ("add" | "change", "block") if may_be_medium(&device) => self.look_at(&device),
-                _ => {}
-            }
-        }
-    }
 }
 
 /// Whether such a message is for this kind of worker to send. Those who face strangers could command
@@ -291,12 +246,6 @@ fn may_say(kind: WorkerKind, message: &FromWorker) -> bool {
         FromWorker::Ask(..) => kind == WorkerKind::Control,
         FromWorker::Attached => kind == WorkerKind::Console,
     }
-}
-
-/// Not one of those that the kernel makes of memory or of other devices.
-fn may_be_medium(device: &str) -> bool {
-    let never = ["ram", "loop", "zram", "nbd", "dm-"];
-    !device.is_empty() && !never.iter().any(|kind| device.starts_with(kind))
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 //! one per tty; a tty that carries heartbeats has none.
 
 use super::failure::Failure;
+use super::gate::Gate;
 use super::medium::Selected;
-use super::process::{Description, Process};
+use super::process::{self, Description, Process};
 use super::ttys;
 use crate::ipc::{Wire, WorkerKind};
 use crate::place::Place;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
@@ -46,34 +47,113 @@ pub fn node_name(selected: &Selected) -> &str {
     node.map_or("", |node| &node.name)
 }
 
-/// Everyone, not started yet.
-pub fn gather(
-    now: Instant,
-    selected: &Selected,
-    place: &Place,
-    ttys: &[String],
-) -> Result<Vec<Process>, Failure> {
-    let mut ends = Vec::new();
-    for (wire, one, other) in Wire::BETWEEN_WORKERS {
-        let (a, b) = sys::socket::pair()?;
-        ends.push((one, wire, a));
-        ends.push((other, wire, b));
+/// Who works on the box.
+pub struct Team {
+    /// In the order of start.
+    pub processes: Vec<Process>,
+    gate: Gate,
+}
+
+impl Team {
+    /// Nobody.
+    pub fn none() -> Result<Self, Failure> {
+        Ok(Team {
+            processes: Vec::new(),
+            gate: Gate::closed()?,
+        })
     }
-    let mut team = Vec::new();
-    for kind in ORDER {
-        team.push(Process::new(now, worker(kind, selected, place, &mut ends))?);
+
+    /// Everyone, not started yet, and not to act yet.
+    pub fn gather(
+        now: Instant,
+        selected: &Selected,
+        place: &Place,
+        ttys: &[String],
+    ) -> Result<Self, Failure> {
+        let mut ends = Vec::new();
+        for (wire, one, other) in Wire::BETWEEN_WORKERS {
+            let (a, b) = sys::socket::pair()?;
+            ends.push((one, wire, a));
+            ends.push((other, wire, b));
+        }
+        let mut team = Team::none()?;
+        for kind in ORDER {
+            let worker = worker(kind, selected, place, &mut ends);
+            team.processes.push(Process::new(now, worker)?);
+        }
+        let operator = |tty: &&String| !ttys::is_link(&selected.image.config, tty);
+        for tty in ttys.iter().filter(operator) {
+            let console = Description {
+                kind: WorkerKind::Console,
+                tty: Some(tty.clone()),
+                arguments: Vec::new(),
+                wires: Vec::new(),
+            };
+            team.processes.push(Process::new(now, console)?);
+        }
+        Ok(team)
     }
-    let operator = |tty: &&String| !ttys::is_link(&selected.image.config, tty);
-    for tty in ttys.iter().filter(operator) {
-        let console = Description {
-            kind: WorkerKind::Console,
-            tty: Some(tty.clone()),
-            arguments: Vec::new(),
-            wires: Vec::new(),
-        };
-        team.push(Process::new(now, console)?);
+
+    /// Whether the workers do what they are for.
+    pub fn may_act(&self) -> bool {
+        self.gate.is_open()
     }
-    Ok(team)
+
+    /// From now on they do. Until now they could give no sign of life.
+    pub fn let_act(&mut self, now: Instant) {
+        self.gate.open();
+        self.processes
+            .iter_mut()
+            .for_each(|process| process.life.excuse(now));
+    }
+
+    /// Ends those who have not acted yet; nothing is left of them.
+    pub fn dismiss(&mut self) {
+        for process in self.processes.drain(..) {
+            process.life.pid().into_iter().for_each(process::kill);
+        }
+    }
+
+    /// Starts whoever is due. Returns what went wrong, in sentences.
+    pub fn start_due(&mut self, now: Instant) -> Vec<String> {
+        let (gate, may_act) = (self.gate.as_fd(), self.gate.is_open());
+        let processes = self.processes.iter_mut();
+        let started = processes.filter(|process| may_start(process, may_act));
+        started
+            .filter_map(|process| {
+                let error = process.start_if_due(now, gate).err()?;
+                Some(format!("starting {}: {error}", process.name()))
+            })
+            .collect()
+    }
+
+    /// When somebody is to be started.
+    pub fn due(&self) -> Option<Instant> {
+        let may_act = self.may_act();
+        let processes = self.processes.iter();
+        let may_start = processes.filter(|process| may_start(process, may_act));
+        may_start.filter_map(|process| process.life.due()).min()
+    }
+
+    /// Those of this kind.
+    pub fn of_kind(&mut self, kind: WorkerKind) -> impl Iterator<Item = &mut Process> {
+        self.processes
+            .iter_mut()
+            .filter(move |process| process.description.kind == kind)
+    }
+
+    /// How many run.
+    pub fn running(&self) -> usize {
+        let processes = self.processes.iter();
+        processes
+            .filter(|process| process.life.pid().is_some())
+            .count()
+    }
+}
+
+/// A console has no gate to wait at: it greets people.
+fn may_start(process: &Process, may_act: bool) -> bool {
+    may_act || process.description.kind != WorkerKind::Console
 }
 
 fn worker(
