@@ -128,11 +128,13 @@ fn layout(boot: &[u8], disk_bytes: u64) -> Option<Layout> {
     };
     let fat_bytes = fat_sectors * sector_bytes;
     let has_room = (u64::from(clusters) + u64::from(FIRST)) * fat_bits <= fat_bytes * 8;
+    // Else one of several FATs counts, which nobody writes.
+    let are_alike = fat_bits < 32 || field(40, 2) & 0x80 == 0;
     let root = match fat_bits {
         32 => Root::Cluster(number(boot, 44, 4)),
         _ => Root::Apart(root_sector * sector_bytes, root_bytes),
     };
-    (has_room && fats > 0 && reserved > 0).then_some(Layout {
+    (has_room && are_alike && fats > 0 && reserved > 0).then_some(Layout {
         fat_bits,
         fat: (reserved * sector_bytes, fat_bytes),
         root,
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_larger_than_its_disk_is_none() {
+    fn a_volume_larger_than_its_disk_or_unlike_any_is_none() {
         for length in [0, 100, 31 * 512] {
             assert!(is_none(&floppy()[..length]));
         }
@@ -296,5 +298,8 @@ mod tests {
             disk[offset] = byte;
             assert!(is_none(&disk), "byte {offset}");
         }
+        let mut disk = stick();
+        disk[40] = 0x81;
+        assert!(is_none(&disk));
     }
 }
