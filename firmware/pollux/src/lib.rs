@@ -28,7 +28,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-Pollux: one of a pair of boxes that guard and balance a network. On a box it is PID 1; on your own distribution:
+Pollux: one of a pair of boxes that balance a network. On a box it is PID 1; on your own distribution:
 
   pollux run --config FILE [--node NAME] [--run-dir DIR]    the pair as a daemon; FILE is an image by `polluxctl build`
   pollux console [--run-dir DIR] [-c COMMAND]               its console
@@ -37,8 +37,11 @@ Pollux: one of a pair of boxes that guard and balance a network. On a box it is 
 /// Who this process is, by argv, and how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let outcome = match words.next().as_deref() {
+    let mut words = std::env::args().skip(1).peekable();
+    let command = words.next();
+    let wants_help = words.peek().is_some_and(|word| is_help(word));
+    let outcome = match command.as_deref() {
+        Some("run" | "console") if wants_help => say_usage(),
         Some("worker") => Arguments::parse(words)
             .and_then(worker::run)
             .map_err(|error| error.to_string()),
@@ -49,10 +52,7 @@ pub fn main() -> ExitCode {
             init::run();
             Ok(())
         }
-        Some("--help" | "-h" | "help") => {
-            println!("{USAGE}");
-            Ok(())
-        }
+        Some(word) if is_help(word) => say_usage(),
         Some("--version" | "-V") => {
             println!("pollux {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -70,6 +70,15 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_help(word: &str) -> bool {
+    matches!(word, "--help" | "-h" | "help")
+}
+
+fn say_usage() -> Result<(), String> {
+    println!("{USAGE}");
+    Ok(())
 }
 
 /// `probe DEVICE FD`.
