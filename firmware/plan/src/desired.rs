@@ -3,11 +3,13 @@
 //! which are the cluster worker's (design: no address before state).
 
 use crate::config::{
-    Attachment, CheckKind, Config, Device as Identity, Endpoint, OnFailure, Scheduler, Service,
+    Attachment, Cast, CheckKind, Config, Device as Identity, Endpoint, Link, OnFailure, Scheduler,
+    Service,
 };
 use crate::kernel::{self, Address, Destination, Device, ServiceKey, State};
 use crate::sysctl;
 use crate::virtual_mac::{self, seat_of};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -72,8 +74,27 @@ pub fn desired(config: &Config, node: usize, devices: &[Device], health: &Health
         services: services
             .map(|(position, service)| balanced(service, |server| health.is_up(position, server)))
             .collect(),
-        sysctls: sysctl::settings(attached.iter().map(|(_, _, device)| device.name.as_str())),
+        sysctls: sysctls(config, &attached),
     }
+}
+
+fn sysctls(config: &Config, attached: &[Attached<'_>]) -> Vec<(String, String)> {
+    let is_unicast = |link: &Link, position: usize| match link {
+        Link::Udp {
+            interface, cast, ..
+        } => usize::from(*interface) == position && *cast == Cast::Unicast,
+        Link::Serial { .. } => false,
+    };
+    let carries_unicast = |position| config.links.iter().any(|link| is_unicast(link, position));
+    let unicast = attached
+        .iter()
+        .filter(|(position, ..)| carries_unicast(*position));
+    let devices = attached.iter().map(device_name);
+    sysctl::settings(devices, unicast.map(device_name), config.cluster.timing)
+}
+
+fn device_name<'a>((_, _, device): &Attached<'a>) -> &'a str {
+    &device.name
 }
 
 /// The virtual addresses as node `node` would set them; those whose device does not exist are left out.
@@ -270,6 +291,17 @@ mod tests {
                 .sysctls
                 .contains(&("net/ipv6/conf/eth2/accept_dad".into(), "0".into()))
         );
+    }
+
+    #[test]
+    fn the_twin_is_sought_in_haste_where_heartbeats_go_to_it_alone() {
+        let config = pair();
+        let settings = state(&config, &Health::new(&config)).sysctls;
+        let sought = settings.into_iter().map(|(path, _)| path);
+        let sought: Vec<_> = sought.filter(|path| path.contains("/neigh/")).collect();
+        let expected = ["ipv4", "ipv6"]
+            .map(|family| alloc::format!("net/{family}/neigh/eth2/retrans_time_ms"));
+        assert_eq!(sought, expected);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! `Documentation/networking/ip-sysctl.rst` and `ipvs-sysctl.rst`; how `all` and a device combine is in
 //! `include/linux/inetdevice.h`. They are written before anything else, in this order.
 
+use crate::config::Timing;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// Settings of the whole box: path below /proc/sys, value.
@@ -47,8 +48,26 @@ const DEVICE: &[(&str, &str, &str)] = &[
     ("ipv6", "accept_dad", "0"),
 ];
 
-/// All settings for a box whose configured devices are called `devices`.
-pub(crate) fn settings<'a>(devices: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
+/// From one question for the twin's hardware address to the next, in milliseconds, where heartbeats go to it
+/// alone: while it is not known none goes out. With the kernel's second two boxes that just met would stay
+/// deaf for so long, and both active; half the dead time is soon enough. Of 20 ms the kernel's ticks make a
+/// whole number.
+fn neighbour_retry_ms(timing: Timing) -> u16 {
+    let dead_ms = match timing {
+        Timing::Default => 200,
+        Timing::Fast => 30,
+        Timing::Explicit { dead_ms, .. } => dead_ms,
+    };
+    (dead_ms / 2).clamp(20, 1000) / 20 * 20
+}
+
+/// All settings for a box whose configured devices are called `devices`, of which `unicast` carry heartbeats
+/// by unicast.
+pub(crate) fn settings<'a>(
+    devices: impl Iterator<Item = &'a str>,
+    unicast: impl Iterator<Item = &'a str>,
+    timing: Timing,
+) -> Vec<(String, String)> {
     let mut settings: Vec<_> = BOX
         .iter()
         .map(|&(path, value)| (path.into(), value.into()))
@@ -59,5 +78,33 @@ pub(crate) fn settings<'a>(devices: impl Iterator<Item = &'a str>) -> Vec<(Strin
         };
         settings.extend(DEVICE.iter().map(of_device));
     }
+    for device in unicast {
+        let of_device = |family| {
+            let path = format!("net/{family}/neigh/{device}/retrans_time_ms");
+            (path, neighbour_retry_ms(timing).to_string())
+        };
+        settings.extend(["ipv4", "ipv6"].map(of_device));
+    }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_twin_is_asked_for_twice_in_a_dead_time_at_least() {
+        let explicit = |dead_ms| Timing::Explicit {
+            beat_ms: 1,
+            dead_ms,
+        };
+        let asked = [
+            Timing::Default,
+            Timing::Fast,
+            explicit(3),
+            explicit(90),
+            explicit(u16::MAX),
+        ];
+        assert_eq!(asked.map(neighbour_retry_ms), [100, 20, 20, 40, 1000]);
+    }
 }

@@ -23,11 +23,12 @@ enum Use {
 }
 
 /// By the last part of the path.
-const USES: [(&str, Use); 13] = [
+const USES: [(&str, Use); 14] = [
     ("arp_ignore", Use::OnDevices),
     ("arp_announce", Use::OnDevices),
     ("promote_secondaries", Use::OnDevices),
     ("accept_dad", Use::Always),
+    ("retrans_time_ms", Use::Always),
     ("rp_filter", Use::OnDevicesForNat),
     ("ip_forward", Use::ForNat),
     ("forwarding", Use::ForNat),
