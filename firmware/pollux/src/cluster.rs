@@ -10,7 +10,7 @@ mod bearers;
 mod burst;
 mod change;
 mod links;
-mod place;
+mod placement;
 mod report;
 mod rivals;
 mod settings;

@@ -11,7 +11,7 @@ mod tests;
 
 use super::bearers::{self, Raised};
 use super::change::{Change, Goal, Target};
-use super::place::{self, Place};
+use super::placement::{self, Placement};
 use super::rivals::{Rivals, Wiretap};
 use crate::clock::now;
 use crate::ipc::control::AddressStatus;
@@ -63,7 +63,7 @@ pub struct Addresses {
     /// Devices of virtual MAC addresses.
     bearers: Vec<Raised>,
     /// In the order of `Config::virtual_addresses`.
-    places: Vec<Place>,
+    placements: Vec<Placement>,
     rivals: Rivals,
     change: Change,
     held: bool,
@@ -83,7 +83,11 @@ impl Addresses {
     pub fn open(config: &Config, node: usize) -> Result<Self, Error> {
         let events = Notifications::open(Protocol::Route, &netlink::event::GROUPS_ADDRESS)?;
         let mut route = Netlink::open(Protocol::Route)?;
-        let places: Vec<_> = config.virtual_addresses.iter().map(Place::new).collect();
+        let placements: Vec<_> = config
+            .virtual_addresses
+            .iter()
+            .map(Placement::new)
+            .collect();
         let mut addresses = Addresses {
             config: config.clone(),
             node,
@@ -94,9 +98,9 @@ impl Addresses {
             packets: PacketSocket::open()?,
             wiretap: Wiretap::open(config)?,
             bearers: Vec::new(),
-            rivals: Rivals::new(places.len()),
-            announcing: places.len(),
-            places,
+            rivals: Rivals::new(placements.len()),
+            announcing: placements.len(),
+            placements,
             change: Change::default(),
             held: false,
             any_set: false,
@@ -118,9 +122,9 @@ impl Addresses {
         self.held
     }
 
-    /// As `place::fitness`.
+    /// As `placement::fitness`.
     pub fn fitness(&self) -> u8 {
-        place::fitness(&self.places)
+        placement::fitness(&self.placements)
     }
 
     /// Begins to set all whose device exists; one that is set already is as good. `advance` goes on with it
@@ -128,7 +132,7 @@ impl Addresses {
     pub fn take(&mut self, term: u64) {
         self.say_what_has_no_device();
         self.held = false;
-        let targets = targets(&self.bearers, &self.places);
+        let targets = targets(&self.bearers, &self.placements);
         self.change.begin(Goal::Take { term }, targets);
     }
 
@@ -136,14 +140,14 @@ impl Addresses {
     /// goes on with it.
     pub fn release(&mut self, term: u64) {
         self.held = false;
-        self.announcing = self.places.len();
-        let targets = targets(&self.bearers, &self.places);
+        self.announcing = self.placements.len();
+        let targets = targets(&self.bearers, &self.placements);
         self.change.begin(Goal::Release { term }, targets);
     }
 
     /// There is something to do right away.
     pub fn is_busy(&self) -> bool {
-        self.change.wants_to_send() || self.announcing < self.places.len()
+        self.change.wants_to_send() || self.announcing < self.placements.len()
     }
 
     /// Begins to tell every network where its virtual addresses are; `announce_some` goes on with it.
@@ -156,10 +160,10 @@ impl Addresses {
         let next = self.announcing;
         self.announcing = next
             .saturating_add(ANNOUNCED_PER_TURN)
-            .min(self.places.len());
-        let some = self.places.get(next..self.announcing);
-        for place in some.unwrap_or_default() {
-            announce(&self.packets, place);
+            .min(self.placements.len());
+        let some = self.placements.get(next..self.announcing);
+        for placement in some.unwrap_or_default() {
+            announce(&self.packets, placement);
         }
     }
 
@@ -167,14 +171,14 @@ impl Addresses {
     pub fn status(&mut self) -> Vec<AddressStatus> {
         let now = now();
         let present = self.present().unwrap_or_default();
-        let numbered = self.places.iter().enumerate();
-        let status = |(position, place): (usize, &Place)| AddressStatus {
-            prefix: place.prefix(),
-            device: place.device().map(|device| device.name.clone()),
-            held: place
+        let numbered = self.placements.iter().enumerate();
+        let status = |(position, placement): (usize, &Placement)| AddressStatus {
+            prefix: placement.prefix(),
+            device: placement.device().map(|device| device.name.clone()),
+            held: placement
                 .address()
                 .is_some_and(|address| present.contains(&address)),
-            refusal: place.refusal().map(KernelError::to_string),
+            refusal: placement.refusal().map(KernelError::to_string),
             rival: self.rivals.status(position, now),
         };
         numbered.map(status).collect()
@@ -187,9 +191,11 @@ impl Addresses {
 
     fn say_what_has_no_device(&self) {
         for (position, interface) in self.config.interfaces.iter().enumerate() {
-            let of_interface = self.places.iter();
+            let of_interface = self.placements.iter();
             let without = of_interface
-                .filter(|place| place.interface() == position && place.device().is_none())
+                .filter(|placement| {
+                    placement.interface() == position && placement.device().is_none()
+                })
                 .count();
             if without > 0 {
                 let name = &interface.name;
@@ -218,19 +224,20 @@ impl Addresses {
 }
 
 /// All that there is to change: bearers first, since taking one down silences all its addresses at once.
-fn targets(bearers: &[Raised], places: &[Place]) -> impl Iterator<Item = Target> {
-    let seated = places.iter().enumerate();
-    let seated = seated.filter_map(|(at, place)| place.device().map(|_| Target::Address(at)));
+fn targets(bearers: &[Raised], placements: &[Placement]) -> impl Iterator<Item = Target> {
+    let seated = placements.iter().enumerate();
+    let seated =
+        seated.filter_map(|(at, placement)| placement.device().map(|_| Target::Address(at)));
     (0..bearers.len()).map(Target::Bearer).chain(seated)
 }
 
 /// Tells the network where an address is, unless the kernel would not have it there. A frame that can't be
 /// sent is made up for by the burst's next.
-fn announce(packets: &PacketSocket, place: &Place) {
-    let (Some(device), None) = (place.device(), place.refusal()) else {
+fn announce(packets: &PacketSocket, placement: &Placement) {
+    let (Some(device), None) = (placement.device(), placement.refusal()) else {
         return;
     };
-    let prefix = place.prefix();
+    let prefix = placement.prefix();
     for frame in netlink::announce::frames(prefix.address, device.mac) {
         if let Err(error) = packets.send(device.index, frame.as_ref()) {
             log::debug!("announcing {prefix} on {}: {error}", device.name);

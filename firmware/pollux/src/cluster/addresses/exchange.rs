@@ -1,7 +1,7 @@
 //! What is said to the kernel to change the virtual addresses, and what it answers: requests in bounded
 //! batches, answers as they come, each failure said once with its reason.
 
-use super::{Addresses, Done, Place, RETRY_INTERVAL, Raised, announce};
+use super::{Addresses, Done, Placement, RETRY_INTERVAL, Raised, announce};
 use crate::clock::now;
 use crate::cluster::change::{Goal, Target};
 use netlink::KernelError;
@@ -38,8 +38,10 @@ impl Addresses {
             let request = match target {
                 Target::Bearer(at) if removes => self.bearers.get(at).map(Raised::lower),
                 Target::Bearer(at) => self.bearers.get(at).map(Raised::raise),
-                Target::Address(at) if removes => self.places.get(at).and_then(Place::delete),
-                Target::Address(at) => self.places.get(at).and_then(Place::add),
+                Target::Address(at) if removes => {
+                    self.placements.get(at).and_then(Placement::delete)
+                }
+                Target::Address(at) => self.placements.get(at).and_then(Placement::add),
             };
             match request {
                 Some(request) => request.append_to(&mut self.datagram, sequence),
@@ -62,7 +64,7 @@ impl Addresses {
         let Some(goal) = self.change.goal() else {
             return Ok(());
         };
-        let (change, places, packets) = (&mut self.change, &mut self.places, &self.packets);
+        let (change, placements, packets) = (&mut self.change, &mut self.placements, &self.packets);
         let any_set = &mut self.any_set;
         let bearers = &self.bearers;
         let removes = matches!(goal, Goal::Release { .. });
@@ -79,16 +81,16 @@ impl Addresses {
                     _ => *any_set = true,
                 },
                 Some(Target::Address(at)) => {
-                    let Some(place) = places.get_mut(at) else {
+                    let Some(placement) = placements.get_mut(at) else {
                         return;
                     };
                     if removes {
-                        if was_not_removed(place, outcome) {
+                        if was_not_removed(placement, outcome) {
                             change.fail();
                         }
-                    } else if was_set(place, outcome, goal == Goal::Mend) {
+                    } else if was_set(placement, outcome, goal == Goal::Mend) {
                         *any_set = true;
-                        announce(packets, place);
+                        announce(packets, placement);
                     }
                 }
                 None => {}
@@ -101,12 +103,12 @@ impl Addresses {
 }
 
 /// Notes what came of the request to set an address, and says what is news of it.
-fn was_set(place: &mut Place, outcome: Result<(), KernelError>, mends: bool) -> bool {
-    let was_refused = place.refusal().is_some();
-    let is_news = place.answered(outcome);
-    let prefix = place.prefix();
-    let device = place.device().map_or("?", |device| &device.name);
-    match place.refusal() {
+fn was_set(placement: &mut Placement, outcome: Result<(), KernelError>, mends: bool) -> bool {
+    let was_refused = placement.refusal().is_some();
+    let is_news = placement.answered(outcome);
+    let prefix = placement.prefix();
+    let device = placement.device().map_or("?", |device| &device.name);
+    match placement.refusal() {
         Some(refusal) if is_news => log::error!(
             "virtual address {prefix} can't be set on {device}: {refusal}; the others are served, \
              this one is tried again now and then and when {device} changes"
@@ -117,16 +119,16 @@ fn was_set(place: &mut Place, outcome: Result<(), KernelError>, mends: bool) -> 
         }
         _ => {}
     }
-    place.refusal().is_none()
+    placement.refusal().is_none()
 }
 
-fn was_not_removed(place: &Place, outcome: Result<(), KernelError>) -> bool {
+fn was_not_removed(placement: &Placement, outcome: Result<(), KernelError>) -> bool {
     let Err(error) = outcome else {
         return false;
     };
     let words = format!(
         "virtual address {} can't be removed: {error}",
-        place.prefix()
+        placement.prefix()
     );
     let stays = !is_not_there(error);
     if stays {

@@ -48,8 +48,12 @@ impl Addresses {
         let before = core::mem::replace(&mut self.devices, now);
         self.seat()?;
         let is_under = |device: &&Device| {
-            let mut places = self.places.iter();
-            places.any(|place| place.card().is_some_and(|card| card.index == device.index))
+            let mut placements = self.placements.iter();
+            placements.any(|placement| {
+                placement
+                    .card()
+                    .is_some_and(|card| card.index == device.index)
+            })
         };
         let under = self.devices.iter().filter(is_under);
         let came = under.filter(|device| carrier_came_to(device, &before));
@@ -67,11 +71,11 @@ impl Addresses {
             self.devices = devices(&mut self.route)?;
         }
         self.bearers = bearers::existing(config, node, &self.devices)?;
-        for place in &mut self.places {
-            let interface = place.interface();
+        for placement in &mut self.placements {
+            let interface = placement.interface();
             let device = virtual_mac::seat_of(config, node, interface, &self.devices);
             let card = plan::device_of(config, node, interface, &self.devices);
-            place.follow(device, card)?;
+            placement.follow(device, card)?;
         }
         Ok(())
     }
@@ -91,9 +95,10 @@ impl Addresses {
         };
         let down = self.bearers.iter().enumerate();
         let down = down.filter_map(|(at, bearer)| (!bearer.is_up()).then_some(Target::Bearer(at)));
-        let places = self.places.iter().enumerate();
-        let missing = places.filter_map(|(at, place)| {
-            let is_missing = !present.contains(&place.address()?) && place.refusal().is_none();
+        let placements = self.placements.iter().enumerate();
+        let missing = placements.filter_map(|(at, placement)| {
+            let is_missing =
+                !present.contains(&placement.address()?) && placement.refusal().is_none();
             is_missing.then_some(Target::Address(at))
         });
         let mut targets = down.chain(missing).peekable();
@@ -105,7 +110,11 @@ impl Addresses {
     /// When those that were refused are due to be tried again; `None`: none was.
     pub fn retry_at(&self) -> Option<Duration> {
         let waits = self.held && self.change.goal().is_none();
-        let any_refused = || self.places.iter().any(|place| place.refusal().is_some());
+        let any_refused = || {
+            self.placements
+                .iter()
+                .any(|placement| placement.refusal().is_some())
+        };
         (waits && any_refused()).then_some(self.retry_at)
     }
 
@@ -115,9 +124,9 @@ impl Addresses {
             return;
         }
         self.retry_at = now.saturating_add(RETRY_INTERVAL);
-        let numbered = self.places.iter().enumerate();
+        let numbered = self.placements.iter().enumerate();
         let refused =
-            numbered.filter_map(|(at, place)| place.refusal().map(|_| Target::Address(at)));
+            numbered.filter_map(|(at, placement)| placement.refusal().map(|_| Target::Address(at)));
         self.change.begin(Goal::Mend, refused);
     }
 
@@ -125,12 +134,12 @@ impl Addresses {
     /// an answer is due; none while the addresses are handed over, which `invited` tells.
     pub fn hear_rivals(&mut self, now: Duration, invited: bool) -> bool {
         let contested = self.held && !invited;
-        let (places, rivals) = (&self.places, &mut self.rivals);
+        let (placements, rivals) = (&self.placements, &mut self.rivals);
         let mut is_rivalled = false;
         self.wiretap.receive(|index, claim| {
             let ours = |device: &Device| device.index == index && device.mac != claim.mac;
-            let position = places.iter().position(|place| {
-                place.prefix().address == claim.address && place.device().is_some_and(ours)
+            let position = placements.iter().position(|placement| {
+                placement.prefix().address == claim.address && placement.device().is_some_and(ours)
             });
             // The one that holds them is no rival of a standby, nor the one they are being handed to.
             let Some(position) = position.filter(|_| contested) else {

@@ -7,7 +7,7 @@ use plan::kernel::{Address, Device};
 use plan::validate::INTERFACES_MAX;
 
 /// One virtual address.
-pub struct Place {
+pub struct Placement {
     prefix: Prefix,
     /// Index into `Config::interfaces`.
     interface: usize,
@@ -27,10 +27,10 @@ struct Seat {
     delete: Request,
 }
 
-impl Place {
+impl Placement {
     /// On no device yet.
     pub fn new(address: &VirtualAddress) -> Self {
-        Place {
+        Placement {
             prefix: address.prefix,
             interface: usize::from(address.interface),
             seat: None,
@@ -131,10 +131,12 @@ impl Place {
 
 /// How well this box can serve: each interface under virtual addresses that has carrier counts 2, or 1 where
 /// the kernel refuses one of its addresses. Of two boxes the fitter one is to be active.
-pub fn fitness(places: &[Place]) -> u8 {
+pub fn fitness(placements: &[Placement]) -> u8 {
     let worth_of = |interface| {
-        let of_interface = places.iter().filter(|place| place.interface == interface);
-        of_interface.map(Place::worth).min()
+        let of_interface = placements
+            .iter()
+            .filter(|placement| placement.interface == interface);
+        of_interface.map(Placement::worth).min()
     };
     (0..INTERFACES_MAX).filter_map(worth_of).sum()
 }
@@ -156,13 +158,13 @@ mod tests {
         }
     }
 
-    fn place(text: &str, interface: u8, device: Option<&Device>) -> Place {
-        let mut place = Place::new(&VirtualAddress {
+    fn placement(text: &str, interface: u8, device: Option<&Device>) -> Placement {
+        let mut placement = Placement::new(&VirtualAddress {
             prefix: prefix(text),
             interface,
         });
-        place.follow(device, device).unwrap();
-        place
+        placement.follow(device, device).unwrap();
+        placement
     }
 
     fn refused() -> Result<(), KernelError> {
@@ -175,32 +177,32 @@ mod tests {
     #[test]
     fn fitness_counts_interfaces_not_addresses() {
         let (wan, lan) = (device(0, true), device(1, true));
-        let mut places = [
-            place("198.51.100.10/24", 0, Some(&wan)),
-            place("198.51.100.11/24", 0, Some(&wan)),
-            place("10.0.0.1/24", 1, Some(&lan)),
+        let mut placements = [
+            placement("198.51.100.10/24", 0, Some(&wan)),
+            placement("198.51.100.11/24", 0, Some(&wan)),
+            placement("10.0.0.1/24", 1, Some(&lan)),
         ];
-        assert_eq!(fitness(&places), 4);
+        assert_eq!(fitness(&placements), 4);
         let cut = device(1, false);
-        places[2].follow(Some(&cut), Some(&cut)).unwrap();
-        assert_eq!(fitness(&places), 2);
-        places[2].follow(None, None).unwrap();
-        assert_eq!(fitness(&places), 2);
+        placements[2].follow(Some(&cut), Some(&cut)).unwrap();
+        assert_eq!(fitness(&placements), 2);
+        placements[2].follow(None, None).unwrap();
+        assert_eq!(fitness(&placements), 2);
         assert_eq!(fitness(&[]), 0);
     }
 
     #[test]
     fn a_refused_address_costs_less_than_a_lost_carrier_and_more_than_nothing() {
         let wan = device(0, true);
-        let mut places = [
-            place("198.51.100.10/24", 0, Some(&wan)),
-            place("2001:db8::10/64", 0, Some(&wan)),
+        let mut placements = [
+            placement("198.51.100.10/24", 0, Some(&wan)),
+            placement("2001:db8::10/64", 0, Some(&wan)),
         ];
-        assert!(places[1].answered(refused()));
-        assert!(!places[1].answered(refused()));
-        assert_eq!(fitness(&places), 1);
-        assert!(places[1].answered(Ok(())));
-        assert_eq!(fitness(&places), 2);
+        assert!(placements[1].answered(refused()));
+        assert!(!placements[1].answered(refused()));
+        assert_eq!(fitness(&placements), 1);
+        assert!(placements[1].answered(Ok(())));
+        assert_eq!(fitness(&placements), 2);
     }
 
     #[test]
@@ -212,30 +214,30 @@ mod tests {
             carrier: false,
             ..wan.clone()
         };
-        let mut place = place("198.51.100.10/24", 0, None);
-        place.follow(Some(&bearer), Some(&wan)).unwrap();
-        assert_eq!(place.address().unwrap().index, 9);
-        assert_eq!(fitness(&[place]), 2);
+        let mut placement = placement("198.51.100.10/24", 0, None);
+        placement.follow(Some(&bearer), Some(&wan)).unwrap();
+        assert_eq!(placement.address().unwrap().index, 9);
+        assert_eq!(fitness(&[placement]), 2);
     }
 
     #[test]
     fn a_refusal_is_forgotten_when_the_device_changes_but_not_for_a_cable() {
-        let mut place = place("2001:db8::10/64", 0, Some(&device(0, true)));
-        place.answered(refused());
+        let mut placement = placement("2001:db8::10/64", 0, Some(&device(0, true)));
+        placement.answered(refused());
         for carrier in [false, true] {
             let same = device(0, carrier);
-            place.follow(Some(&same), Some(&same)).unwrap();
-            assert!(place.refusal().is_some());
+            placement.follow(Some(&same), Some(&same)).unwrap();
+            assert!(placement.refusal().is_some());
         }
         let jumbo = Device {
             mtu_bytes: 9000,
             ..device(0, true)
         };
-        place.follow(Some(&jumbo), Some(&jumbo)).unwrap();
-        assert!(place.refusal().is_none());
-        place.answered(refused());
-        place.follow(None, None).unwrap();
-        place.follow(Some(&jumbo), Some(&jumbo)).unwrap();
-        assert!(place.refusal().is_none());
+        placement.follow(Some(&jumbo), Some(&jumbo)).unwrap();
+        assert!(placement.refusal().is_none());
+        placement.answered(refused());
+        placement.follow(None, None).unwrap();
+        placement.follow(Some(&jumbo), Some(&jumbo)).unwrap();
+        assert!(placement.refusal().is_none());
     }
 }
