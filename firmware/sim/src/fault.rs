@@ -149,6 +149,7 @@ impl World {
                 let books = &mut self.pairs[of / 2].books;
                 books.troubled_us = books.troubled_us.max(until_us);
                 if trouble == Trouble::CannotTake && self.machines[of].kernel.change.is_some() {
+                    self.machines[of].kernel.note_held(now_us);
                     self.machines[of].kernel.all = false;
                 }
             }
@@ -199,7 +200,7 @@ impl World {
     }
 
     fn power_cut(&mut self, of: usize, off_us: u64) {
-        self.machines[of].power_off();
+        self.machines[of].power_off(self.now_us);
         self.reset_ports(of);
         self.judge(of / 2);
         self.queue.plan(self.now_us + off_us, Item::Start { of });
@@ -270,7 +271,7 @@ impl World {
                 self.awake(of);
             }
             if is_leaving(self.machines[of].state) && self.machines[of].node.is_some() {
-                self.machines[of].power_off();
+                self.machines[of].power_off(self.now_us);
                 self.reset_ports(of);
             }
             self.start(of);

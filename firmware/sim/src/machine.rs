@@ -53,7 +53,7 @@ pub(crate) struct Kernel {
     pub(crate) any: bool,
     /// It answers for all of them, and they were announced.
     pub(crate) all: bool,
-    /// It answered for all of them until then, before it began to remove them.
+    /// It answered for all of them until then, before it lost them or began to remove them.
     pub(crate) held_us: u64,
     pub(crate) change: Option<Change>,
     pub(crate) changes: u64,
@@ -85,6 +85,15 @@ pub(crate) struct Sleep {
 pub(crate) struct Slow {
     pub(crate) late_us: u64,
     pub(crate) until_us: u64,
+}
+
+impl Kernel {
+    /// It is about to stop answering for all of them.
+    pub(crate) fn note_held(&mut self, now_us: u64) {
+        if self.all {
+            self.held_us = now_us;
+        }
+    }
 }
 
 impl Machine {
@@ -126,8 +135,9 @@ impl Machine {
     }
 
     /// The power is gone, too.
-    pub(crate) fn power_off(&mut self) {
+    pub(crate) fn power_off(&mut self, now_us: u64) {
         self.stop();
+        self.kernel.note_held(now_us);
         self.kernel.any = false;
         self.kernel.all = false;
     }

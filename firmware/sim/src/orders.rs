@@ -53,9 +53,7 @@ impl World {
             is_troubled: trouble.is_some(),
         });
         if matches!(action, Action::ReleaseAddresses { .. }) {
-            if kernel.all {
-                kernel.held_us = self.now_us;
-            }
+            kernel.note_held(self.now_us);
             kernel.all &= trouble == Some(Trouble::CannotRelease);
         } else if trouble != Some(Trouble::CannotTake) {
             kernel.any = true;

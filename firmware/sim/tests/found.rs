@@ -4,7 +4,11 @@
 use sim::{Schedule, run};
 
 /// The seed, and what was wrong: the protocol or the simulator.
-const FOUND: [(u64, &str); 10] = [
+const FOUND: [(u64, &str); 11] = [
+    (
+        125_754,
+        "the simulator: a peer that had lost its power did hold the addresses before",
+    ),
     (
         401_768,
         "the simulator: what bad weather holds back on a line arrives, too, and only then silence begins",
