@@ -12,9 +12,9 @@ pub struct LinkIndex(pub u8);
 /// What the driver tells the node about its box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// How much of the service this box can carry: its interfaces under virtual addresses that have carrier. The
-    /// box that says the larger number can serve more, so it is handed the addresses; one that says 0 reaches
-    /// nobody, and is handed none while the other one reaches some.
+    /// How much this box can serve, in a unit that both boxes share: carriers under virtual addresses, less what
+    /// its kernel refuses. The box with the larger number can serve more, so it is handed the addresses; one
+    /// that says 0 reaches nobody, and is handed none while the other one reaches somebody.
     Fitness(u8),
     /// The dataplane has applied its plan. To be repeated now and then: after addresses that could not
     /// be set in time the node takes the box for not ready until it is told again.
