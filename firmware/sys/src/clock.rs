@@ -9,13 +9,6 @@ pub fn monotonic_us() -> u64 {
     microseconds(ClockId::CLOCK_MONOTONIC)
 }
 
-/// Microseconds of CLOCK_BOOTTIME: as the monotonic one, and goes on while suspended. A gap between the
-/// two tells that the machine slept.
-#[must_use]
-pub fn boottime_us() -> u64 {
-    microseconds(ClockId::CLOCK_BOOTTIME)
-}
-
 /// Microseconds since 1970, as the hardware clock had it.
 #[must_use]
 pub fn wall_us() -> u64 {
@@ -36,7 +29,6 @@ mod tests {
         let first = monotonic_us();
         assert!(first > 0);
         assert!(monotonic_us() >= first);
-        assert!(boottime_us() >= first);
         assert!(wall_us() > 1_700_000_000_000_000);
     }
 }

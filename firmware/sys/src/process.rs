@@ -4,7 +4,7 @@
 
 mod end;
 
-pub use end::{End, kill_all, kill_group, reap};
+pub use end::{End, kill_group, reap};
 
 use crate::Error;
 use nix::errno::Errno;

@@ -1,10 +1,9 @@
-//! What makes a process answer in time: real-time priority (sched(7)), memory that is never paged
-//! (mlockall(2)) and a place at the end of the OOM killer's list.
+//! What makes a process answer in time: real-time priority (sched(7)) and memory that is never paged
+//! (mlockall(2)).
 
 use crate::Error;
 use nix::libc;
 use nix::sys::mman::{MlockAllFlags, mlockall};
-use std::fs;
 
 /// `struct sched_param` of linux/sched/types.h; musl's own has more fields than the kernel reads.
 #[repr(C)]
@@ -47,30 +46,10 @@ pub fn lock_memory() -> Result<(), Error> {
         .map_err(Error::during("locking memory"))
 }
 
-/// From -1000 (never killed) to 1000 (killed first) when memory runs out. Wants /proc.
-///
-/// # Errors
-/// EACCES for less than the present value without CAP_SYS_RESOURCE; ENOENT without /proc.
-pub fn set_oom_score(score: i16) -> Result<(), Error> {
-    let path = "/proc/self/oom_score_adj";
-    fs::write(path, score.to_string())
-        .map_err(Error::io("writing"))
-        .map_err(|error| error.on(path))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernel_holds_what_was_set() {
-        set_oom_score(500).unwrap();
-        assert_eq!(
-            fs::read_to_string("/proc/self/oom_score_adj").unwrap(),
-            "500\n"
-        );
-    }
 
     #[test]
     fn fifo_is_set_or_refused_with_a_reason() {

@@ -77,11 +77,6 @@ impl Serial {
     pub fn unsent_bytes(&self) -> u32 {
         self.port.bytes_to_write().unwrap_or(0)
     }
-
-    /// Throws away what the driver holds and has not sent: for a line where nothing moves.
-    pub fn discard_unsent(&mut self) {
-        let _ = self.port.clear(ClearBuffer::Output);
-    }
 }
 
 impl AsFd for Serial {

@@ -4,8 +4,8 @@
 use crate::Error;
 use core::mem::MaybeUninit;
 use nix::libc;
+use nix::sys::signal::SigSet;
 pub use nix::sys::signal::Signal;
-use nix::sys::signal::{SigHandler, SigSet, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -62,22 +62,12 @@ fn is_ignored(signal: Signal) -> bool {
     answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Writing to a closed pipe or socket gives EPIPE instead of death.
-///
-/// # Errors
-/// None that Linux documents.
-pub fn ignore_sigpipe() -> Result<(), Error> {
-    // SAFETY: ignoring runs no handler, so there is none that could be unsafe.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
-        .map(|_| ())
-        .map_err(Error::during("ignoring SIGPIPE"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::poll;
+    use nix::sys::signal::{SigHandler, signal};
 
     #[test]
     fn a_raised_signal_is_read() {

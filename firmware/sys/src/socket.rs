@@ -6,7 +6,7 @@ use crate::Error;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, connect, getsockopt,
-    listen, setsockopt, socket, socketpair, sockopt,
+    listen, socket, socketpair, sockopt,
 };
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -25,15 +25,6 @@ const BACKLOG: i32 = 16;
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, FLAGS)
         .map_err(Error::during("making a socket pair"))
-}
-
-/// Bounds what may wait unread at the other end, in bytes as the kernel counts them (it doubles the
-/// number and charges each message some 700 bytes of its own).
-///
-/// # Errors
-/// None that Linux documents for a socket.
-pub fn set_send_buffer(socket: &impl AsFd, bytes: usize) -> Result<(), Error> {
-    setsockopt(socket, sockopt::SndBuf, &bytes).map_err(Error::during("sizing a socket's buffer"))
 }
 
 /// Joins a listener.

@@ -31,12 +31,6 @@ impl Error {
         }
     }
 
-    /// It was asked to add what is there already (EEXIST).
-    #[must_use]
-    pub fn is_there_already(&self) -> bool {
-        self.errno() == Some(libc::EEXIST)
-    }
-
     /// It was asked to delete or change what is not there; the families differ in how they say so.
     #[must_use]
     pub fn is_not_there(&self) -> bool {

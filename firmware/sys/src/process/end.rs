@@ -56,17 +56,3 @@ pub fn kill_group(pid: i32, with: Signal) -> Result<(), Error> {
         .map_err(Error::during("sending a signal to process group"))
         .map_err(|error| error.on(pid))
 }
-
-/// Sends a signal to every process there is but PID 1: only for the end of the box.
-///
-/// # Errors
-/// ESRCH where there is none left.
-pub fn kill_all(with: Signal) -> Result<(), Error> {
-    if Pid::this() != Pid::from_raw(1) {
-        return Err(Error::new(
-            "ending all processes as other than PID 1",
-            Errno::EPERM as i32,
-        ));
-    }
-    signal::kill(Pid::from_raw(-1), with).map_err(Error::during("ending all processes"))
-}
