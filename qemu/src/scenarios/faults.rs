@@ -2,10 +2,9 @@
 //! for many times the dead time.
 
 use super::sight::Sight;
-use super::stage::{CALM_TIMING, Stage};
-use crate::config::PairConfig;
+use super::stage::Stage;
 use crate::net;
-use crate::pair::{BOOT_TIMEOUT, Order, Pair, ROLE_TIMEOUT, is_active, is_standing};
+use crate::pair::{BOOT_TIMEOUT, Pair, ROLE_TIMEOUT, is_active, is_standing};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -14,9 +13,7 @@ pub const WATCH: Duration = Duration::from_secs(3);
 
 pub fn same_instant(stage: &mut Stage) -> Result<()> {
     stage.without_pair();
-    let order = Order::new("same-instant", &stage.logs)
-        .with(|config: &mut PairConfig| config.timing = CALM_TIMING);
-    let pair = Pair::assemble(&stage.world, &order)?;
+    let pair = Pair::assemble(&stage.world, &stage.order())?;
     let active = pair.boot()?;
     let marks = pair.marks();
     pair.expect_quiet(marks, WATCH)?;

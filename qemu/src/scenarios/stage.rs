@@ -18,7 +18,9 @@ use std::time::Duration;
 /// Machines that run tests stand still now and then for longer than the default dead time, and a box that
 /// stood still rightly steps down. Where nothing may move, that would be noise; a client's limit of a second
 /// for an outage holds all the same.
-pub const CALM_TIMING: &str = "{ beat-ms = 50, dead-ms = 500 }";
+const CALM_TIMING: &str = "{ beat-ms = 50, dead-ms = 500 }";
+/// The dead time of CALM_TIMING.
+pub const DEAD_TIME: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub struct Stage {
@@ -43,9 +45,6 @@ pub enum Carrier {
     /// On the ISO, or nowhere.
     None,
 }
-
-/// The dead time of CALM_TIMING.
-pub const DEAD_TIME: Duration = Duration::from_millis(500);
 
 /// A box without a twin.
 pub struct Lone {
@@ -134,10 +133,7 @@ impl Stage {
     /// A pair with doors and a config of the scenario's own, booted and calm; nobody else gets it.
     pub fn fresh_pair(&mut self, change: impl Fn(&mut PairConfig)) -> Result<Pair> {
         self.without_pair();
-        let order = Order::new(self.name, &self.logs)
-            .with_door(self.door()?)
-            .with(|config| config.timing = CALM_TIMING)
-            .with(change);
+        let order = self.order().with_door(self.door()?).with(change);
         let pair = Pair::assemble(&self.world, &order)?;
         let marks = pair.marks();
         pair.boot()?;
@@ -146,6 +142,11 @@ impl Stage {
         }
         pair.wait_calm()?;
         Ok(pair)
+    }
+
+    /// A pair named like the scenario, with the timing that `DEAD_TIME` is of.
+    pub fn order(&self) -> Order {
+        Order::new(self.name, &self.logs).with(|config| config.timing = CALM_TIMING)
     }
 
     /// An initramfs with a back door.
