@@ -441,5 +441,4 @@ impl fmt::Display for Reason {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-#[path = "failover_tests.rs"]
 mod tests;

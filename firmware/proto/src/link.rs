@@ -467,5 +467,4 @@ impl Link {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-#[path = "link_tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@
 
 use crate::wire::{FRAME_BYTES_MAX, FRAME_BYTES_USUAL, FrameBytes};
 use crc::{CRC_16_IBM_SDLC, Crc, Table};
-use embedded_io::{Error as _, ErrorKind, Read, Write};
+use embedded_io::{Error as _, ErrorKind, Write};
 use heapless::Vec;
 
 /// CRC behind the frame, least significant byte first.
@@ -19,8 +19,6 @@ const STUFFED_BYTES_MAX: usize = FRAME_BYTES_MAX + CRC_BYTES + COBS_BYTES;
 pub const LINE_BYTES_MAX: usize = STUFFED_BYTES_MAX + DELIMITER_BYTES;
 /// What a usual beat takes on the line: 40 ms of 19200 baud.
 pub const LINE_BYTES_USUAL: usize = FRAME_BYTES_USUAL + CRC_BYTES + COBS_BYTES + DELIMITER_BYTES;
-/// Bytes taken from the port in one call.
-const READ_BYTES: usize = 256;
 
 const CRC: Crc<u16, Table<1>> = Crc::<u16, Table<1>>::new(&CRC_16_IBM_SDLC);
 
@@ -91,23 +89,6 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads what the port has, once, and hands each frame to `on_frame`. Returns the bytes read: fewer
-    /// than `READ_BYTES` (256) or 0 means that there is no more for now. A non-blocking port returns
-    /// `Ok(0)` where nothing is there.
-    ///
-    /// # Errors
-    /// Those of the port; the decoder stays usable.
-    pub fn read_from<R: Read>(
-        &mut self,
-        port: &mut R,
-        on_frame: impl FnMut(&[u8]),
-    ) -> Result<usize, R::Error> {
-        let mut chunk = [0; READ_BYTES];
-        let count = port.read(&mut chunk)?;
-        self.push(chunk.get(..count).unwrap_or_default(), on_frame);
-        Ok(count)
-    }
-
     /// Takes the next bytes of the stream and hands each frame that ends in them to `on_frame`.
     pub fn push(&mut self, chunk: &[u8], mut on_frame: impl FnMut(&[u8])) {
         for &byte in chunk {
@@ -212,5 +193,4 @@ impl Sender {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-#[path = "serial_tests.rs"]
 mod tests;

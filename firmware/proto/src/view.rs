@@ -153,5 +153,4 @@ fn claim(member: &Member) -> (bool, bool, u8, u8, u8, Reverse<u8>) {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-#[path = "view_tests.rs"]
 mod tests;

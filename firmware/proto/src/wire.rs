@@ -259,5 +259,4 @@ impl Codec {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -124,16 +124,6 @@ fn a_slow_port_gets_whole_frames_and_the_newest_of_those_that_wait() {
     assert_eq!(sender.replaced(), 1);
 }
 
-#[test]
-fn a_port_is_read_until_it_has_no_more() {
-    let line = encode(b"beat").unwrap();
-    let mut port = line.as_slice();
-    let mut frames = 0;
-    let mut decoder = Decoder::default();
-    while decoder.read_from(&mut port, |_| frames += 1).unwrap() > 0 {}
-    assert_eq!(frames, 1);
-}
-
 /// A broken port must not leave half a frame in front of the next one.
 struct Broken;
 

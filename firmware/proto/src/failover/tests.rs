@@ -42,7 +42,7 @@ const EVENTS: [(&str, Event); 15] = [
 ];
 
 /// A row for each state, a column for each event; `.` stays, `!` announces, `again` repeats the order.
-const TABLE: &str = include_str!("failover_table.txt");
+const TABLE: &str = include_str!("table.txt");
 
 fn name(state: State) -> &'static str {
     STATES
