@@ -83,10 +83,11 @@ impl World {
         let disturbed_us = self.pairs[of / 2].books.disturbed_us;
         let silence_us = own.silence_max_us().max(peer.silence_max_us());
         let calm_us = 2 * silence_us + 500_000;
-        let fastest = self.pairs[of / 2]
+        let whole = self.pairs[of / 2]
             .cables
             .iter()
-            .map(|cable| self.flight_us(cable));
+            .filter(|cable| !cable.is_cut((of ^ 1) % 2, self.now_us));
+        let fastest = whole.map(|cable| self.flight_us(cable));
         let news_us = micros(self.setup.timing.beat) + 2 * fastest.min().unwrap_or_default();
         match why {
             Vacancy::NobodyHeard | Vacancy::PeerDead => {
