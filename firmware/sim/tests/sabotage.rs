@@ -24,7 +24,7 @@ const BROKEN: [(Sabotage, &[Rule], u64); 14] = [
         100,
     ),
     (Sabotage::LetGoEarly, &[Rule::LetGoEarly], 20),
-    (Sabotage::NoMac, &[Rule::StrayTerm, Rule::TwoOwners], 200),
+    (Sabotage::NoMac, &[Rule::TakenUnasked, Rule::TwoOwners], 200),
     (Sabotage::ReleaseOnce, &[Rule::NotOneActive], 500),
     (Sabotage::NoTakeover, &[Rule::NobodyServes], 100),
     (Sabotage::BelieveOld, &[Rule::TakenUnasked], 500),
