@@ -1,6 +1,7 @@
 //! The scenarios on real kernels: each has a name, says what must hold, and can be run alone. Those that need
 //! nothing but a healthy pair share one, which is built anew after a failure.
 
+mod addresses;
 mod balancer;
 mod boots;
 mod consoles;
@@ -42,7 +43,7 @@ const fn scenario(
 }
 
 /// In the order they run: those that share a pair stand together.
-const ALL: [Scenario; 44] = [
+const ALL: [Scenario; 45] = [
     scenario(
         "boot-bios-cd-floppy",
         "BIOS, ISO on CD, config on floppy",
@@ -132,6 +133,11 @@ const ALL: [Scenario; 44] = [
         "noise",
         "random bytes on each link: counted, without effect",
         strangers::noise,
+    ),
+    scenario(
+        "rival",
+        "a stranger claims the address: told, counted, clients set right",
+        addresses::rival,
     ),
     scenario(
         "judge-services",
