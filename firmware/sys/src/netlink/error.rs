@@ -34,7 +34,14 @@ impl Error {
     /// It was asked to delete or change what is not there; the families differ in how they say so.
     #[must_use]
     pub fn is_not_there(&self) -> bool {
-        let said = [libc::ENOENT, libc::ESRCH, libc::EADDRNOTAVAIL, libc::ENODEV];
+        // ENXIO: the device has no IPv6 (any more), and so none of its addresses.
+        let said = [
+            libc::ENOENT,
+            libc::ESRCH,
+            libc::EADDRNOTAVAIL,
+            libc::ENODEV,
+            libc::ENXIO,
+        ];
         self.errno().is_some_and(|errno| said.contains(&errno))
     }
 }

@@ -142,6 +142,12 @@ fn one_that_the_kernel_refuses_keeps_none_of_the_others() {
         assert_eq!(finish(&mut addresses).0, Done::Mended { any: false });
         assert_eq!(addresses.fitness(), 1);
 
+        // Nor does it keep the box from letting go, and from taking the others again.
+        addresses.release(1);
+        assert_eq!(finish(&mut addresses).0, Done::Released { term: 1 });
+        addresses.take(2);
+        assert_eq!(finish(&mut addresses).0, Done::Taken { term: 2 });
+
         ip("link set eth0 mtu 1500");
         hear(&mut addresses);
         assert_eq!(finish(&mut addresses).0, Done::Mended { any: true });
