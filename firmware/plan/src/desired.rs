@@ -90,7 +90,7 @@ fn sysctls(config: &Config, attached: &[Attached<'_>]) -> Vec<(String, String)> 
         .iter()
         .filter(|(position, ..)| carries_unicast(*position));
     let devices = attached.iter().map(device_name);
-    sysctl::settings(devices, unicast.map(device_name), config.cluster.timing)
+    sysctl::settings(devices, unicast.map(device_name), config)
 }
 
 fn device_name<'a>((_, _, device): &Attached<'a>) -> &'a str {

@@ -2,7 +2,7 @@
 //! `Documentation/networking/ip-sysctl.rst` and `ipvs-sysctl.rst`; how `all` and a device combine is in
 //! `include/linux/inetdevice.h`. They are written before anything else, in this order.
 
-use crate::config::Timing;
+use crate::config::{Config, Timing};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -61,17 +61,24 @@ fn neighbour_retry_ms(timing: Timing) -> u16 {
     (dead_ms / 2).clamp(20, 1000) / 20 * 20
 }
 
+/// Where virtual addresses have a MAC address of their own, no card has one of them: asking with the card's own
+/// address is safe there, and with theirs it would teach neighbours the card's MAC address.
+const ASK_WITH_OWN: (&str, &str) = ("net/ipv4/conf/all/arp_announce", "2");
+
 /// All settings for a box whose configured devices are called `devices`, of which `unicast` carry heartbeats
 /// by unicast.
 pub(crate) fn settings<'a>(
     devices: impl Iterator<Item = &'a str>,
     unicast: impl Iterator<Item = &'a str>,
-    timing: Timing,
+    config: &Config,
 ) -> Vec<(String, String)> {
-    let mut settings: Vec<_> = BOX
-        .iter()
-        .map(|&(path, value)| (path.into(), value.into()))
-        .collect();
+    let timing = config.cluster.timing;
+    let of_box = |&(path, value): &(&str, &str)| {
+        let is_other = config.virtual_mac && path == ASK_WITH_OWN.0;
+        let value = if is_other { ASK_WITH_OWN.1 } else { value };
+        (path.into(), value.into())
+    };
+    let mut settings: Vec<_> = BOX.iter().map(of_box).collect();
     for device in devices {
         let of_device = |&(family, name, value): &(&str, &str, &str)| {
             (format!("net/{family}/conf/{device}/{name}"), value.into())
@@ -106,5 +113,17 @@ mod tests {
             explicit(u16::MAX),
         ];
         assert_eq!(asked.map(neighbour_retry_ms), [100, 20, 20, 40, 1000]);
+    }
+
+    #[test]
+    fn cards_ask_with_their_own_addresses_where_virtual_ones_have_a_mac_of_their_own() {
+        let mut config = crate::samples::pair();
+        let none = core::iter::empty::<&str>;
+        for (virtual_mac, wanted) in [(false, "1"), (true, "2")] {
+            config.virtual_mac = virtual_mac;
+            let settings = settings(none(), none(), &config);
+            let mut values = settings.iter().filter(|(path, _)| path == ASK_WITH_OWN.0);
+            assert_eq!(values.next().map(|(_, value)| value.as_str()), Some(wanted));
+        }
     }
 }
