@@ -24,6 +24,8 @@ pub struct PairConfig {
     pub on_failure: &'static str,
     /// Bits per second of the serial heartbeat link.
     pub baud: u32,
+    /// Value of `virtual-mac`.
+    pub has_virtual_mac: bool,
 }
 
 impl Default for PairConfig {
@@ -36,6 +38,7 @@ impl Default for PairConfig {
             has_all_services: false,
             on_failure: "quiesce",
             baud: 115_200,
+            has_virtual_mac: false,
         }
     }
 }
@@ -69,10 +72,11 @@ impl PairConfig {
     /// The TOML text.
     pub fn to_toml(&self) -> String {
         let mut text = format!(
-            "[cluster]\nname = \"testbed\"\nkey = \"{}\"\ntiming = {}\nfail-back = \"{}\"\n\n[console]\nlog-level = \"info\"\n",
+            "[cluster]\nname = \"testbed\"\nkey = \"{}\"\ntiming = {}\nfail-back = \"{}\"\nvirtual-mac = {}\n\n[console]\nlog-level = \"info\"\n",
             self.key,
             self.timing_value(),
-            self.fail_back
+            self.fail_back,
+            self.has_virtual_mac
         );
         for (index, (node, priority)) in NODES.iter().zip(self.priorities).enumerate() {
             text += &format!(

@@ -43,7 +43,7 @@ const fn scenario(
 }
 
 /// In the order they run: those that share a pair stand together.
-const ALL: [Scenario; 45] = [
+const ALL: [Scenario; 47] = [
     scenario(
         "boot-bios-cd-floppy",
         "BIOS, ISO on CD, config on floppy",
@@ -120,6 +120,11 @@ const ALL: [Scenario; 45] = [
         links::slow_and_noisy,
     ),
     scenario(
+        "virtual-mac",
+        "takeover and power cut: the client keeps the MAC it knows",
+        addresses::virtual_mac,
+    ),
+    scenario(
         "wrong-key",
         "frames of another key: counted, without effect",
         strangers::wrong_key,
@@ -188,6 +193,11 @@ const ALL: [Scenario; 45] = [
         "carrier-lost",
         "carrier lost under a virtual address: the box yields",
         faults::carrier,
+    ),
+    scenario(
+        "refused-address",
+        "a kernel refuses an address: the twin serves; alone, the others",
+        addresses::refused,
     ),
     scenario(
         "power-cut",
