@@ -62,7 +62,11 @@ fn rest_us(world: &World) -> u64 {
         .iter()
         .map(crate::machine::Machine::silence_max_us)
         .max();
-    let begin_us = heard_out.unwrap_or_default().max(world.now_us);
+    // What is on its way still counts as heard when it comes.
+    let flight = world.pairs[0].cables.iter();
+    let flight = flight.map(|cable| cable.in_flight_us(world.now_us)).max();
+    let read_us = world.now_us + flight.unwrap_or_default();
+    let begin_us = heard_out.unwrap_or_default().max(read_us);
     let ready_us = world
         .setup
         .ready_after_us

@@ -4,7 +4,7 @@
 use sim::{Schedule, run};
 
 /// The seed, and what was wrong: the protocol or the simulator.
-const FOUND: [(u64, &str); 12] = [
+const FOUND: [(u64, &str); 13] = [
     (
         125_754,
         "the simulator: a peer that had lost its power did hold the addresses before",
@@ -52,6 +52,10 @@ const FOUND: [(u64, &str); 12] = [
     (
         2_398_373,
         "the simulator: news take the way of the links that are left, not that of a faster one that is cut",
+    ),
+    (
+        2_816_093,
+        "the simulator: after healing, what worse weather held back still arrives",
     ),
 ];
 
