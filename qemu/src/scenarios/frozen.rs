@@ -1,7 +1,7 @@
 //! Boxes that stand still: frozen as a whole for longer than the dead time, as by a paused virtual machine, or
 //! given so little processor time that they stand still again and again for less.
 
-use super::sight::{OUTAGE_MAX, Sight};
+use super::sight::{Sight, WIDENED_OUTAGE_MAX};
 use super::stage::{Stage, ensure};
 use crate::pair::{ROLE_TIMEOUT, is_active, is_standing};
 use crate::vm::starved::Ration;
@@ -46,7 +46,7 @@ pub fn active(stage: &mut Stage) -> Result<()> {
     let record = watch.finish()?;
     let vacancy = record.vacancy();
     let what = "the addresses should have an owner again in time";
-    ensure(vacancy < OUTAGE_MAX, what, &format!("{vacancy:?}"))?;
+    ensure(vacancy < WIDENED_OUTAGE_MAX, what, &format!("{vacancy:?}"))?;
     let words = record.after(thawed, active);
     let last = words.last().map(|claim| claim.at - thawed);
     let found = format!("{} answers, the last one after {last:?}", words.len());
