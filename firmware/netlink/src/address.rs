@@ -35,7 +35,32 @@ pub fn dump() -> Result<Request, EncodeError> {
 /// # Errors
 /// None in practice.
 pub fn add(address: &Address) -> Result<Request, EncodeError> {
-    let attributes = local(address, broadcast(address.prefix))?;
+    set(address, local(address, broadcast(address.prefix))?)
+}
+
+/// The same for a virtual address, which must never be the source of what the box itself says: IPv6 would prefer it
+/// when it resembles the destination most (RFC 6724, rule 8), so it is deprecated from the start (rule 3). IPv4 takes
+/// the first address of a network.
+///
+/// # Errors
+/// None in practice.
+pub fn add_virtual(address: &Address) -> Result<Request, EncodeError> {
+    let mut attributes = local(address, broadcast(address.prefix))?;
+    if address.prefix.address.is_ipv6() {
+        attributes.push(route_attribute(Ifa::Cacheinfo, deprecated())?);
+    }
+    set(address, attributes)
+}
+
+/// `struct ifa_cacheinfo`: preferred for no time, valid for ever.
+fn deprecated() -> Buffer {
+    let (preferred_s, valid_s) = (0, u32::MAX);
+    let fields: [u32; 4] = [preferred_s, valid_s, 0, 0];
+    let bytes: Vec<u8> = fields.into_iter().flat_map(u32::to_ne_bytes).collect();
+    bytes.into()
+}
+
+fn set(address: &Address, attributes: RtBuffer<Ifa, Buffer>) -> Result<Request, EncodeError> {
     let flags = if address.prefix.address.is_ipv6() {
         IfaF::NODAD
     } else {

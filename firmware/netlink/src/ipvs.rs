@@ -2,9 +2,11 @@
 //! destinations, IPv4 and IPv6, TCP and UDP. Firewall-mark services are not ours and are passed over.
 
 mod attributes;
+pub mod daemon;
 mod destination;
 mod family;
 mod service;
+pub mod sync_message;
 
 use crate::error::{DecodeError, EncodeError};
 use crate::message::{Message, Request};

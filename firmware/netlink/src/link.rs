@@ -1,5 +1,6 @@
 //! Network devices (RTM_GETLINK, RTM_NEWLINK, RTM_DELLINK of linux/if_link.h): list them, bring one up or
-//! down, set its MTU, and put one with another hardware address above a card (macvlan).
+//! down, set its MTU, forget who was behind it, put one with another hardware address above a card (macvlan), and
+//! make a cable with both its ends in this box (veth).
 
 use crate::attribute::{Payloads, route_attribute};
 use crate::error::{DecodeError, EncodeError};
@@ -12,10 +13,17 @@ use neli::types::{Buffer, RtBuffer};
 use plan::kernel::Device;
 use std::io::Cursor;
 
-/// IFLA_INFO_KIND, IFLA_INFO_DATA and IFLA_MACVLAN_MODE.
+/// IFLA_INFO_KIND, IFLA_INFO_DATA, and within it IFLA_MACVLAN_MODE or VETH_INFO_PEER.
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const MACVLAN_MODE: u16 = 1;
+const VETH_PEER: u16 = 1;
+
+/// AF_INET, for which IFLA_AF_SPEC may hold settings.
+const IPV4: u16 = 2;
+
+/// Bytes of `struct ifinfomsg`, all 0 where a device is to be made.
+const HEADER_BYTES: usize = 16;
 
 /// MACVLAN_MODE_PRIVATE: what comes in from outside by the device's own hardware address, as the other box
 /// sends it, is not taken for ours.
@@ -59,6 +67,22 @@ pub fn set_down(index: u32) -> Result<Request, EncodeError> {
     Request::new("taking down a device", Rtm::Newlink, NlmF::empty(), &body)
 }
 
+/// Has the kernel look at the device as it does when the carrier changes (NETDEV_CHANGE; `arp_netdev_event` in
+/// net/ipv4/arp.c, `ndisc_netdev_event` in net/ipv6/ndisc.c). Without carrier it forgets all neighbours there but
+/// permanent ones, and drops without a word what waits for them: to delete them one by one would tell senders that
+/// they can't be reached. With carrier it forgets none. What makes it look are settings of IPv4 without any in them.
+///
+/// # Errors
+/// None in practice.
+pub fn forget_neighbours(index: u32) -> Result<Request, EncodeError> {
+    let settings = route_attribute(Ifla::AfSpec, Buffer::from(nested(IPV4, &[])))?;
+    let body = header(index)?
+        .rtattrs(RtBuffer::from_iter([settings]))
+        .build();
+    let body = body.map_err(|_| EncodeError("device"))?;
+    Request::new("forgetting neighbours", Rtm::Newlink, NlmF::empty(), &body)
+}
+
 /// Makes a macvlan device above the card of that index, down.
 ///
 /// # Errors
@@ -81,6 +105,26 @@ pub fn add_macvlan(name: &str, card: u32, mac: [u8; 6]) -> Result<Request, Encod
         flags,
         &body,
     )
+}
+
+/// Makes a pair of devices, down, of which either receives what the other sends.
+///
+/// # Errors
+/// None in practice.
+pub fn add_veth(name: &str, peer: &str) -> Result<Request, EncodeError> {
+    let peer = [peer.as_bytes(), &[0]].concat();
+    let mut far_end = vec![0; HEADER_BYTES];
+    far_end.extend(nested(Ifla::Ifname.into(), &peer));
+    let data = nested(VETH_PEER, &far_end);
+    let information = [nested(INFO_KIND, b"veth"), nested(INFO_DATA, &data)].concat();
+    let attributes = [
+        route_attribute(Ifla::Ifname, name)?,
+        route_attribute(Ifla::Linkinfo, Buffer::from(information))?,
+    ];
+    let body = header(0)?.rtattrs(RtBuffer::from_iter(attributes)).build();
+    let body = body.map_err(|_| EncodeError("device"))?;
+    let flags = NlmF::CREATE | NlmF::EXCL;
+    Request::new("making a pair of devices", Rtm::Newlink, flags, &body)
 }
 
 /// Removes a device that was made.
@@ -134,9 +178,8 @@ pub fn decode(message: &Message<'_>) -> Result<Option<Device>, DecodeError> {
         name: attributes
             .text(Ifla::Ifname)
             .ok_or(DecodeError("device name"))?,
-        mac: mac(Ifla::PermAddress)
-            .or(mac(Ifla::Address))
-            .unwrap_or_default(),
+        mac: mac(Ifla::Address).unwrap_or_default(),
+        permanent_mac: mac(Ifla::PermAddress),
         up: info.ifi_flags().contains(Iff::UP),
         carrier: info.ifi_flags().contains(Iff::LOWERUP),
         mtu_bytes: attributes.u32(Ifla::Mtu).unwrap_or(0),

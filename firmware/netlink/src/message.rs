@@ -78,6 +78,8 @@ pub struct Message<'a> {
     pub flags: NlmF,
     /// Of the request that it answers; 0 in notifications.
     pub sequence: u32,
+    /// Port of the socket that it answers, or whose request caused it; 0 where the kernel itself did.
+    pub port: u32,
     /// What follows the header, without the padding to the next one.
     pub body: &'a [u8],
 }
@@ -133,8 +135,21 @@ impl Message<'_> {
         }))
     }
 
-    /// NLMSGERR_ATTR_MSG: behind the code, the request's header and (unless capped) its body.
+    /// NLMSGERR_ATTR_MSG.
     fn extended_text(&self) -> Option<String> {
+        text(&self.extended(NlmsgerrAttr::Msg)?)
+    }
+
+    /// NLMSGERR_ATTR_OFFS: where in the request, counted in bytes from its header, lies what was refused.
+    #[must_use]
+    pub fn refused_at(&self) -> Option<usize> {
+        let offset = self.extended(NlmsgerrAttr::Offset)?;
+        let offset = <[u8; 4]>::try_from(offset.as_slice()).ok()?;
+        usize::try_from(u32::from_ne_bytes(offset)).ok()
+    }
+
+    /// An attribute behind the code, the request's header and (unless capped) its body.
+    fn extended(&self, kind: NlmsgerrAttr) -> Option<Vec<u8>> {
         let after_code = self.body.get(4..)?;
         let skip = match Nlmsg::from(self.kind) {
             Nlmsg::Error if !self.flags.contains(NlmF::ACK_TLVS) => return None,
@@ -152,12 +167,7 @@ impl Message<'_> {
         );
         let attributes = attributes.ok()?;
         let handle = attributes.get_attr_handle();
-        text(
-            handle
-                .get_attribute(NlmsgerrAttr::Msg)?
-                .nla_payload()
-                .as_ref(),
-        )
+        Some(handle.get_attribute(kind)?.nla_payload().as_ref().to_vec())
     }
 }
 
@@ -191,13 +201,17 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 fn split(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
-    let (&[l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, _, _, _, _], _) =
-        bytes.split_first_chunk::<HEADER_BYTES>()?;
-    let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
+    let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    let (words, _) = header.as_chunks::<4>();
+    let &[length, [k0, k1, f0, f1], sequence, port] = words else {
+        return None;
+    };
+    let length = usize::try_from(u32::from_ne_bytes(length)).ok()?;
     let message = Message {
         kind: u16::from_ne_bytes([k0, k1]),
         flags: NlmF::from(u16::from_ne_bytes([f0, f1])),
-        sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+        sequence: u32::from_ne_bytes(sequence),
+        port: u32::from_ne_bytes(port),
         body: bytes.get(HEADER_BYTES..length)?,
     };
     // The last one need not be padded.

@@ -60,6 +60,6 @@ fn coming_and_going_are_events() {
 proptest! {
     #[test]
     fn no_body_panics(body in noise(), kind in 20_u16..22) {
-        let _ = decode(&Message { kind, flags: NlmF::empty(), sequence: 0, body: &body });
+        let _ = decode(&Message { kind, flags: NlmF::empty(), sequence: 0, port: 0, body: &body });
     }
 }

@@ -15,6 +15,9 @@ pub(crate) enum Command {
     SetDest = 6,
     DelDest = 7,
     GetDest = 8,
+    NewDaemon = 9,
+    DelDaemon = 10,
+    GetDaemon = 11,
     Flush = 17,
 }
 impl Cmd for Command {}
@@ -24,6 +27,7 @@ impl Cmd for Command {}
 pub(crate) enum CommandAttribute {
     Service = 1,
     Dest = 2,
+    Daemon = 3,
 }
 impl NlAttrType for CommandAttribute {}
 
@@ -58,6 +62,19 @@ pub(crate) enum DestinationAttribute {
     Stats64 = 12,
 }
 impl NlAttrType for DestinationAttribute {}
+
+/// IPVS_DAEMON_ATTR_*.
+#[neli_enum(serialized_type = "u16")]
+pub(crate) enum DaemonAttribute {
+    State = 1,
+    Interface = 2,
+    SyncId = 3,
+    MessageBytesMax = 4,
+    Group = 5,
+    Port = 7,
+    Ttl = 8,
+}
+impl NlAttrType for DaemonAttribute {}
 
 /// IPVS_STATS_ATTR_*.
 #[neli_enum(serialized_type = "u16")]

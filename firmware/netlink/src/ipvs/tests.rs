@@ -186,7 +186,7 @@ proptest! {
         let mut framed = vec![command, 1, 0, 0];
         framed.extend(body);
         for kind in [16, 30] {
-            let message = Message { kind, flags: NlmF::empty(), sequence: 0, body: &framed };
+            let message = Message { kind, flags: NlmF::empty(), sequence: 0, port: 0, body: &framed };
             let _ = decode_family(&message);
             let _ = Family(30).decode_service(&message);
             let _ = Family(30).decode_destination(&message);

@@ -11,6 +11,7 @@ fn device(index: u32, name: &str, mac: u8) -> Device {
         index,
         name: name.into(),
         mac: [2, 0, 0, 0, 0, mac],
+        permanent_mac: None,
         up: true,
         carrier: true,
         mtu_bytes: 1500,
@@ -47,9 +48,27 @@ fn a_device_above_a_card_is_made_and_removed_as_ip_does() {
 }
 
 #[test]
+fn a_pair_of_devices_is_made_as_ip_does() {
+    let capture = include_str!("../../captures/veth-add-request.hex");
+    assert_sends(add_veth("ipvs0", "ipvs1"), capture);
+}
+
+#[test]
 fn mtu_is_left_alone_unless_told() {
     let bytes = set_up(30, None).unwrap().to_bytes(1);
     assert_eq!(bytes.len(), 32);
+}
+
+#[test]
+fn neighbours_are_forgotten_by_a_change_that_changes_nothing() {
+    let bytes = forget_neighbours(30).unwrap().to_bytes(1);
+    let message = messages(&bytes).next().unwrap().unwrap();
+    assert_eq!(Rtm::from(message.kind), Rtm::Newlink);
+    assert!(!message.flags.contains(NlmF::CREATE));
+    let header = [0, 0, 0, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    // IFLA_AF_SPEC (26) with AF_INET (2), and nothing in it.
+    let settings = [8, 0, 26, 0, 4, 0, 2, 0];
+    assert_eq!(message.body, [&header[..], &settings].concat());
 }
 
 #[test]
@@ -72,7 +91,7 @@ fn carrier_and_departure_are_events() {
 }
 
 #[test]
-fn permanent_address_goes_before_the_current_one() {
+fn a_card_is_known_by_its_permanent_address_and_answers_to_the_current_one() {
     // IFLA_PERM_ADDRESS (54) behind all others of lan1.
     let dump = bytes(include_str!("../../captures/link-dump.hex"));
     let message = messages(&dump).flatten().nth(2).unwrap();
@@ -84,13 +103,14 @@ fn permanent_address_goes_before_the_current_one() {
     })
     .unwrap()
     .unwrap();
-    assert_eq!(found.mac, [2, 0, 0, 0, 0, 9]);
+    assert_eq!(found.mac, [2, 0, 0, 0, 0, 2]);
+    assert_eq!(found.known_by(), [2, 0, 0, 0, 0, 9]);
 }
 
 proptest! {
     #[test]
     fn no_body_panics(body in noise(), kind in 16_u16..18) {
-        let _ = decode(&Message { kind, flags: NlmF::empty(), sequence: 0, body: &body });
+        let _ = decode(&Message { kind, flags: NlmF::empty(), sequence: 0, port: 0, body: &body });
     }
 
     #[test]

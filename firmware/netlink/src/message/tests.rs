@@ -87,7 +87,7 @@ proptest! {
         for message in messages(&datagram).flatten() {
             let _ = message.outcome();
         }
-        let message = Message { kind, flags: NlmF::from(flags), sequence: 0, body: &datagram };
+        let message = Message { kind, flags: NlmF::from(flags), sequence: 0, port: 0, body: &datagram };
         let _ = message.outcome();
     }
 }

@@ -59,6 +59,6 @@ fn ours_is_an_event() {
 proptest! {
     #[test]
     fn no_body_panics(body in noise(), kind in 24_u16..26) {
-        let _ = decode(&Message { kind, flags: NlmF::empty(), sequence: 0, body: &body });
+        let _ = decode(&Message { kind, flags: NlmF::empty(), sequence: 0, port: 0, body: &body });
     }
 }
