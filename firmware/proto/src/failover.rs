@@ -80,6 +80,8 @@ pub enum Event {
     Contested,
     /// The peer may have answered for the addresses and does no longer.
     PeerLetGo,
+    /// The peer was started anew: it knows nothing of what was under way.
+    PeerRestarted,
     /// This box's own loop stood still for longer than the dead time.
     Stalled,
     /// The driver has set all addresses and announced them.
@@ -144,6 +146,8 @@ pub enum Reason {
     PeerBetter(Preference),
     /// The peer is gone or not ready, so nobody can take over.
     PeerUnable,
+    /// The peer was started anew in the midst of the handover.
+    PeerRestarted,
     /// Its own loop stood still for longer than the dead time.
     Stalled,
     /// The kernel holds all virtual addresses.
@@ -177,8 +181,8 @@ pub enum Step {
 #[must_use]
 pub fn step(state: State, event: Event) -> Step {
     use Event::{
-        Asked, Contested, Deadline, Offered, Outranked, PeerBetter, PeerLetGo, PeerUnable,
-        Released, Stalled, Taken, Told, Vacant,
+        Asked, Contested, Deadline, Offered, Outranked, PeerBetter, PeerLetGo, PeerRestarted,
+        PeerUnable, Released, Stalled, Taken, Told, Vacant,
     };
     use State::{Active, Asking, Held, Listening, Offering, Releasing, Resigned, Standby, Taking};
     use Step::{Again, Announce, Go, Stay};
@@ -202,6 +206,7 @@ pub fn step(state: State, event: Event) -> Step {
             | PeerUnable
             | Contested
             | PeerLetGo
+            | PeerRestarted
             | Stalled
             | Taken
             | Released
@@ -222,8 +227,8 @@ pub fn step(state: State, event: Event) -> Step {
         | (Asking, Told(Command::Takeover))
         | (
             Standby | Held | Asking,
-            Outranked | Asked | PeerBetter(_) | PeerUnable | Contested | PeerLetGo | Stalled
-            | Taken | Released,
+            Outranked | Asked | PeerBetter(_) | PeerUnable | Contested | PeerLetGo | PeerRestarted
+            | Stalled | Taken | Released,
         ) => Stay,
 
         // Sets addresses: somebody who outranks it wins, so does a driver that can't.
@@ -243,6 +248,7 @@ pub fn step(state: State, event: Event) -> Step {
             | PeerUnable
             | Contested
             | PeerLetGo
+            | PeerRestarted
             | Released
             | Told(Command::Standby | Command::Takeover),
         ) => Stay,
@@ -264,13 +270,15 @@ pub fn step(state: State, event: Event) -> Step {
             Vacant(_)
             | Offered
             | PeerUnable
+            | PeerRestarted
             | Taken
             | Released
             | Deadline
             | Told(Command::Takeover),
         ) => Stay,
 
-        // Still holds the addresses; the offer is taken up, or called off.
+        // Still holds the addresses; the offer is taken up, or called off. Only who leaves goes on to offer them
+        // to a new start of the peer, which may have taken them before and can be told sooner to let go.
         (Offering(goal), Outranked) => Go(Releasing(goal), Reason::Outranked),
         (Offering(goal), Stalled) => Go(Releasing(goal), Reason::Stalled),
         (Offering(Goal::Resigned), PeerUnable) => Go(Releasing(Goal::Resigned), Reason::PeerUnable),
@@ -278,12 +286,13 @@ pub fn step(state: State, event: Event) -> Step {
             Go(Releasing(Goal::Resigned), Reason::HandoverTimedOut)
         }
         (Offering(Goal::Standby | Goal::Held), PeerUnable) => Go(Active, Reason::PeerUnable),
+        (Offering(Goal::Standby | Goal::Held), PeerRestarted) => Go(Active, Reason::PeerRestarted),
         (Offering(Goal::Standby | Goal::Held), Deadline) => Go(Active, Reason::HandoverTimedOut),
         (Offering(Goal::Standby | Goal::Held), Told(Command::Resign)) => {
             Go(Offering(Goal::Resigned), Reason::Told(Command::Resign))
         }
         (Offering(_), Contested | PeerLetGo) => Announce,
-        (Offering(Goal::Resigned), Told(Command::Resign))
+        (Offering(Goal::Resigned), PeerRestarted | Told(Command::Resign))
         | (
             Offering(_),
             Vacant(_)
@@ -314,6 +323,7 @@ pub fn step(state: State, event: Event) -> Step {
             | PeerUnable
             | Contested
             | PeerLetGo
+            | PeerRestarted
             | Stalled
             | Taken
             | Told(Command::Standby | Command::Takeover),
@@ -323,7 +333,7 @@ pub fn step(state: State, event: Event) -> Step {
         (
             Resigned,
             Vacant(_) | Offered | Outranked | Asked | PeerBetter(_) | PeerUnable | Contested
-            | PeerLetGo | Stalled | Taken | Released | Deadline | Told(_),
+            | PeerLetGo | PeerRestarted | Stalled | Taken | Released | Deadline | Told(_),
         ) => Stay,
     }
 }
@@ -426,6 +436,7 @@ impl fmt::Display for Reason {
             Reason::PeerBetter(Preference::Fitness) => "the peer has more carriers",
             Reason::PeerBetter(Preference::Priority) => "the peer of higher priority is back",
             Reason::PeerUnable => "the peer is gone or not ready",
+            Reason::PeerRestarted => "the peer was restarted meanwhile",
             Reason::Stalled => "this box stood still for longer than the dead time",
             Reason::Taken => "all virtual addresses are set",
             Reason::Released => "no virtual address is left",

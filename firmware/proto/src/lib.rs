@@ -1,8 +1,11 @@
-//! Heartbeat, failover and health verdicts as pure state machines: bytes and time go in, frames and
-//! actions come out. Nothing here opens a socket, reads a clock, draws a random number or allocates;
-//! `no_std` keeps it so. `node::Node` is the way in, `serial` frames byte streams, the rest is theirs.
+//! Heartbeat, failover, state sync and health verdicts as pure state machines: bytes and time go in, frames
+//! and actions come out. Nothing here opens a socket, reads a clock or draws a random number; `no_std` keeps it
+//! so. `node::Node` is the way in for heartbeats, `serial` frames byte streams, `sync::Engine` is state sync,
+//! which alone allocates: it holds a table of as many flows as there are.
 
 #![no_std]
+
+extern crate alloc;
 
 pub mod dead_time;
 pub mod failover;
@@ -14,6 +17,7 @@ pub mod report;
 pub mod sabotage;
 pub mod serial;
 pub mod settings;
+pub mod sync;
 pub mod term;
 pub mod time;
 pub mod view;

@@ -226,6 +226,12 @@ impl Link {
         self.fresh_at.filter(|_| self.is_up())
     }
 
+    /// Sequence number of the last frame sent; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Last frame sent.
     #[must_use]
     pub fn sent_at(&self) -> Option<Instant> {

@@ -28,7 +28,8 @@ pub use io::{Action, Input, LinkIndex, Refusal, Transmit};
 pub use silence::PROBES;
 
 /// How long a box that starts hears out its links before it takes anything, at least; four times
-/// the patience of its slowest link where that is longer.
+/// the patience of its slowest link where that is longer. Less where it is past `State::Listening`, the peer being
+/// active, and every link is up: there is nothing left to be heard.
 pub const LISTEN_MIN: Duration = Duration::from_secs(1);
 /// How long a planned handover may take before it is called off.
 pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,8 +56,16 @@ struct Peer {
     standing: Standing,
     /// Some link to it is up, or it talks.
     alive: bool,
-    /// It is heard, whether or not it hears this box; until then.
-    talks_until: Option<Instant>,
+    /// When it was last heard, whether or not it hears this box, and where; not when that was too long ago.
+    talked: Option<(Instant, LinkIndex)>,
+}
+
+/// An earlier start of the peer.
+#[derive(Debug, Clone)]
+struct Retired {
+    incarnation: u64,
+    /// What this box had sent when another start took its place: sequence numbers, in the links' order.
+    sent: Vec<u64, LINKS_MAX>,
 }
 
 /// One box of the pair. A copy goes its own way from here on, which is how tests try what may follow.
@@ -77,7 +86,7 @@ pub struct Node {
     dead_said_ms: u64,
     probes: Probes,
     peer: Option<Peer>,
-    retired: Deque<u64, RETIRED_MAX>,
+    retired: Deque<Retired, RETIRED_MAX>,
     /// Highest term seen of either box.
     term_max: u64,
     /// See `View::abandoned`.
@@ -91,6 +100,9 @@ pub struct Node {
     chosen: Option<u8>,
     /// Vacant addresses are left alone until then: links are still being heard out.
     vacant_from: Instant,
+    /// Vacant addresses and offers are left alone until then: this box stood still, and what it reads first was
+    /// said before.
+    stale_until: Instant,
     /// The peer would serve better, since when.
     better: Option<(Preference, Instant)>,
     differs: bool,
@@ -120,6 +132,7 @@ impl Node {
             priority: settings.priority,
             fitness: 0,
             ready: false,
+            in_sync: false,
             dead_ms: dead.wish_ms(),
             generation: settings.config.generation,
             digest: settings.config.digest,
@@ -144,6 +157,7 @@ impl Node {
             contest: None,
             chosen: None,
             vacant_from: now + listen,
+            stale_until: now,
             better: None,
             differs: false,
             order: None,
@@ -175,6 +189,8 @@ impl Node {
         match input {
             Input::Fitness(carriers) => self.standing.fitness = carriers,
             Input::Ready(ready) => self.standing.ready = ready,
+            Input::InSync(in_sync) => self.standing.in_sync = in_sync,
+            Input::Config(version) => self.change_config(version),
             Input::AddressesTaken { term } if term == self.standing.term => {
                 self.apply(Event::Taken);
             }
@@ -193,7 +209,21 @@ impl Node {
     /// Why it can't be carried out now; nothing has changed then.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<(), Refusal> {
         self.wake(now);
+        let refusal = self.refusal(command).or_else(|| self.misgiving(command));
+        self.obey(command, refusal)
+    }
+
+    /// As `handle_command`, whatever becomes of connections.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn force_command(&mut self, now: Instant, command: Command) -> Result<(), Refusal> {
+        self.wake(now);
         let refusal = self.refusal(command);
+        self.obey(command, refusal)
+    }
+
+    fn obey(&mut self, command: Command, refusal: Option<Refusal>) -> Result<(), Refusal> {
         if refusal.is_none() {
             self.apply(Event::Told(command));
         }
@@ -247,7 +277,8 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let links = self.links.iter().map(Link::timeout);
-        let vacant = (self.vacant_from > self.now).then_some(self.vacant_from);
+        let waits = [self.vacant_from, self.stale_until];
+        let waits = waits.into_iter().filter(|from| *from > self.now);
         let better = self
             .better
             .map(|(why, since)| since + self.settle_time(why));
@@ -255,9 +286,9 @@ impl Node {
         links
             .chain(self.deadline)
             .chain(self.probe_at())
-            .chain(vacant)
+            .chain(waits)
             .chain(self.contest)
-            .chain(self.peer.as_ref().and_then(|peer| peer.talks_until))
+            .chain(self.talks_until())
             .chain(better)
             .min()
             .unwrap_or(idle)
@@ -276,6 +307,7 @@ impl Node {
             newest_term: self.term_max,
             newest_term_by: term::taker(self.term_max, self.settings.number, self.settings.peer),
             ready: standing.ready,
+            in_sync: standing.in_sync,
             fitness: standing.fitness,
             dead_ms: millis(self.dead_time()),
             dead_configured_ms: millis(self.settings.timing.dead),
@@ -311,6 +343,7 @@ impl Node {
             priority: standing.priority,
             fitness: standing.fitness,
             ready: standing.ready,
+            in_sync: standing.in_sync,
             dead_ms: standing.dead_ms.into(),
             generation: standing.generation,
             digest: standing.digest,

@@ -207,6 +207,8 @@ pub struct Status {
     pub newest_term_by: Option<u8>,
     /// The dataplane has applied its plan, so this box may take over.
     pub ready: bool,
+    /// Its kernel holds the connections that go through the peer.
+    pub in_sync: bool,
     /// Carriers under the virtual addresses.
     pub fitness: u8,
     /// Dead time in force, in milliseconds: the larger of what both boxes ask for.
@@ -249,6 +251,8 @@ pub struct PeerStatus {
     pub fitness: u8,
     /// It may take over.
     pub ready: bool,
+    /// Its kernel holds the connections that go through this box.
+    pub in_sync: bool,
     /// Dead time that it asks for, in milliseconds.
     pub dead_ms: u64,
     /// Generation of its config.

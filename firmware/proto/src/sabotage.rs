@@ -38,11 +38,50 @@ pub enum Sabotage {
     NoTakeover,
     /// What a frame says is believed though a faster link has said newer things.
     BelieveOld,
+    /// A returning box is handed the addresses before it holds the connections.
+    FailBackUnsynced,
+    /// A silent peer is not asked for a sign of life.
+    NoProbes,
+    /// Carriers under the virtual addresses don't matter.
+    IgnoreCarriers,
+    /// The operator's standby is forgotten once it is carried out.
+    ForgetStandby,
+    /// State sync: what either box says of a flow counts, whatever its term.
+    TakeAnyRank,
+    /// State sync: records are taken in the order in which they come.
+    TakeOvertaken,
+    /// State sync: that a flow was removed is forgotten at once.
+    ForgetGuards,
+    /// State sync: a new owner forgets what ended since it became that.
+    ForgetEnded,
+    /// State sync: the other box is not told of a flow's end.
+    ForgetRemovals,
+    /// State sync: tables are called equal without a look at their sums.
+    IgnoreDigests,
+    /// State sync: a dump is believed against the events beside it.
+    BelieveDumps,
+    /// State sync: a lost datagram is not sent again.
+    ForgetLosses,
+    /// State sync: what vanished without a word is compared some time, and all is called in sync until then.
+    HideVanished,
 }
 
 impl Sabotage {
-    /// All of them.
-    pub const ALL: [Sabotage; 14] = [
+    /// Those of state sync.
+    pub const STATE: [Sabotage; 9] = [
+        Sabotage::TakeAnyRank,
+        Sabotage::TakeOvertaken,
+        Sabotage::ForgetGuards,
+        Sabotage::ForgetEnded,
+        Sabotage::ForgetRemovals,
+        Sabotage::IgnoreDigests,
+        Sabotage::BelieveDumps,
+        Sabotage::ForgetLosses,
+        Sabotage::HideVanished,
+    ];
+
+    /// Those of heartbeats and failover.
+    pub const ALL: [Sabotage; 18] = [
         Sabotage::NoTermCheck,
         Sabotage::NoEchoCheck,
         Sabotage::NoStallCheck,
@@ -57,6 +96,10 @@ impl Sabotage {
         Sabotage::ReleaseOnce,
         Sabotage::NoTakeover,
         Sabotage::BelieveOld,
+        Sabotage::FailBackUnsynced,
+        Sabotage::NoProbes,
+        Sabotage::IgnoreCarriers,
+        Sabotage::ForgetStandby,
     ];
 }
 

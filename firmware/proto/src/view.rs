@@ -102,18 +102,20 @@ impl View {
         let may_be_offered = match peer.state {
             State::Standby => true,
             // The operator's word stands until there is need.
-            State::Held => own.fitness == 0,
+            State::Held => own.fitness == 0 || is_broken(Sabotage::ForgetStandby),
             _ => false,
         };
         if own.state != State::Active || !may_be_offered || !peer.ready {
             return None;
         }
-        if peer.fitness > own.fitness {
+        if peer.fitness > own.fitness && !is_broken(Sabotage::IgnoreCarriers) {
             return Some(Preference::Fitness);
         }
         let fails_back = fail_back == FailBack::Auto || is_broken(Sabotage::FailBackAlways);
         let returns = fails_back && peer.priority > own.priority;
-        (returns && peer.fitness == own.fitness).then_some(Preference::Priority)
+        // For comfort no connection is broken; carriers, above, are a need.
+        let breaks_nothing = peer.in_sync || is_broken(Sabotage::FailBackUnsynced);
+        (returns && breaks_nothing && peer.fitness == own.fitness).then_some(Preference::Priority)
     }
 }
 

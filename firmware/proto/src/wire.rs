@@ -19,16 +19,16 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 /// First byte of every frame.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Version and cluster tag.
 pub const HEADER_BYTES: usize = 3;
 /// Truncated HMAC-SHA256.
 pub const MAC_BYTES: usize = 16;
 /// No frame is longer, whatever its counters say.
-pub const FRAME_BYTES_MAX: usize = 105;
+pub const FRAME_BYTES_MAX: usize = 106;
 /// A frame of a pair that has run for years: sequence numbers below 2^28, revisions below 2^21, terms and
 /// generations below 2^14.
-pub const FRAME_BYTES_USUAL: usize = 72;
+pub const FRAME_BYTES_USUAL: usize = 73;
 
 /// A frame as it goes into a datagram or into `serial`.
 pub type FrameBytes = Vec<u8, FRAME_BYTES_MAX>;
@@ -46,6 +46,11 @@ impl ClusterTag {
                 .checksum(name.as_bytes())
                 .to_be_bytes(),
         )
+    }
+
+    /// As it travels.
+    pub(crate) fn bytes(self) -> [u8; 2] {
+        self.0
     }
 }
 
@@ -96,6 +101,8 @@ pub struct Standing {
     pub fitness: u8,
     /// Its kernel holds the plan.
     pub ready: bool,
+    /// Its kernel holds the connections that go through the peer, so a handover to it breaks none.
+    pub in_sync: bool,
     /// Dead time that it asks for, in milliseconds.
     pub dead_ms: u16,
     /// Generation of its config.

@@ -23,7 +23,7 @@ const STATES: [(&str, State); 13] = [
 ];
 
 /// Events that carry a reason only pass it on, so one of each kind stands for all.
-const EVENTS: [(&str, Event); 15] = [
+const EVENTS: [(&str, Event); 16] = [
     ("Vacant", Event::Vacant(Vacancy::PeerDead)),
     ("Offered", Event::Offered),
     ("Outranked", Event::Outranked),
@@ -32,6 +32,7 @@ const EVENTS: [(&str, Event); 15] = [
     ("PeerUnable", Event::PeerUnable),
     ("Contested", Event::Contested),
     ("PeerLetGo", Event::PeerLetGo),
+    ("Restarted", Event::PeerRestarted),
     ("Stalled", Event::Stalled),
     ("Taken", Event::Taken),
     ("Released", Event::Released),

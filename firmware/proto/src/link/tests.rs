@@ -34,6 +34,7 @@ fn beat(incarnation: u64, sequence: u64, echo: Option<(u64, u64)>) -> Beat {
             priority: 0,
             fitness: 0,
             ready: true,
+            in_sync: true,
             dead_ms: 200,
             generation: 0,
             digest: 0,
@@ -259,16 +260,16 @@ fn a_slow_line_beats_as_it_can_and_a_fast_one_as_told() {
     let micros = |link: Link| (link.beat().as_micros(), link.patience().as_micros());
     // As `node::silence` tells it.
     for (baud, timing, beat_us, patience_us) in [
-        (9_600, Timing::DEFAULT, 160_416, 401_040),
-        (19_200, Timing::DEFAULT, 80_208, 200_520),
+        (9_600, Timing::DEFAULT, 162_500, 406_250),
+        (19_200, Timing::DEFAULT, 81_250, 203_125),
         (38_400, Timing::DEFAULT, 50_000, 200_000),
-        (38_400, Timing::FAST, 40_104, 100_260),
+        (38_400, Timing::FAST, 40_624, 101_560),
         (115_200, Timing::DEFAULT, 50_000, 200_000),
-        (115_200, Timing::FAST, 13_368, 33_420),
+        (115_200, Timing::FAST, 13_540, 33_850),
     ] {
         assert_eq!(micros(serial(baud, timing)), (beat_us, patience_us));
     }
-    assert_eq!(serial(0, Timing::FAST).beat(), Duration::from_secs(1540));
+    assert_eq!(serial(0, Timing::FAST).beat(), Duration::from_secs(1560));
 }
 
 #[test]

@@ -17,6 +17,7 @@ impl Node {
     pub(super) fn settle(&mut self) {
         self.judge_dead_time();
         self.judge_links();
+        self.hear_out();
         self.judge_peer();
         for _ in 0..EVENTS_MAX {
             let Some(event) = self.next_event() else {
@@ -34,7 +35,11 @@ impl Node {
     /// What the pair looks like, as an event.
     fn next_event(&self) -> Option<Event> {
         let event = self.view().event()?;
-        let premature = matches!(event, Event::Vacant(_)) && self.now < self.vacant_from;
+        let premature = match event {
+            Event::Vacant(_) => self.now < self.vacant_from.max(self.stale_until),
+            Event::Offered => self.now < self.stale_until,
+            _ => false,
+        };
         let is_left = is_broken(Sabotage::NoTakeover) && event == Event::Vacant(Vacancy::PeerDead);
         let goes_on = !premature || is_broken(Sabotage::NoGrace);
         (goes_on && !is_left).then_some(event)
@@ -196,6 +201,23 @@ impl Node {
     pub(super) fn report(&mut self, report: Report) {
         if self.reports.push_back(report).is_err() {
             self.reports_dropped = self.reports_dropped.saturating_add(1);
+        }
+    }
+
+    /// Why it had better wait: a planned handover breaks no connection.
+    pub(super) fn misgiving(&self, command: Command) -> Option<Refusal> {
+        let view = self.view();
+        let (own, peer) = (&self.standing, &view.peer?.standing);
+        match command {
+            Command::Standby if own.state == State::Active && !peer.in_sync => {
+                Some(Refusal::PeerNotInSync)
+            }
+            // A peer that could not take over anyway is no reason to stay.
+            Command::Resign if own.state == State::Active && !peer.in_sync && can_take(peer) => {
+                Some(Refusal::PeerNotInSync)
+            }
+            Command::Takeover if peer.state.holds() && !own.in_sync => Some(Refusal::NotInSync),
+            Command::Standby | Command::Takeover | Command::Resign => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! share.
 
 use crate::report::Report;
+use crate::settings::ConfigVersion;
 use crate::wire::FrameBytes;
 use core::fmt;
 
@@ -19,6 +20,11 @@ pub enum Input {
     /// The dataplane has applied its plan. To be repeated now and then: after addresses that could not
     /// be set in time the node takes the box for not ready until it is told again.
     Ready(bool),
+    /// The kernel holds the connections that go through the peer; a pair that mirrors none says so at once. While
+    /// it does not, a planned handover to this box waits. The peer's death never does.
+    InSync(bool),
+    /// This box runs another config from now on, which says the same of all that `Settings` holds.
+    Config(ConfigVersion),
     /// The order `Action::TakeAddresses` of that term is done.
     AddressesTaken {
         /// As in the order.
@@ -62,12 +68,17 @@ pub enum Refusal {
     AlreadyActive,
     /// It is not ready to take over.
     NotReady,
+    /// It does not hold all connections that go through the peer; `Node::force_command` takes over all the same.
+    NotInSync,
     /// It has no carrier under its virtual addresses, and the peer has some.
     NoCarrier,
     /// Nobody could take over.
     NoPeer,
     /// The peer can't take over.
     PeerUnable,
+    /// The peer does not hold all connections that go through this box; `Node::force_command` hands over all the
+    /// same.
+    PeerNotInSync,
     /// The peer has no carrier under its virtual addresses, and this box has some.
     PeerNoCarrier,
     /// A change of roles is under way.
@@ -84,6 +95,9 @@ impl fmt::Display for Refusal {
             Refusal::NotReady => {
                 "this box is not ready: its dataplane has not applied the config; see `log`"
             }
+            Refusal::NotInSync => {
+                "this box does not hold the peer's connections yet, so some would break; see `status`, and say `takeover force` to have it so"
+            }
             Refusal::NoCarrier => {
                 "no interface under the virtual addresses has carrier here, and the peer has some: nobody could reach them; see to the cables"
             }
@@ -91,12 +105,23 @@ impl fmt::Display for Refusal {
                 "the peer is not heard on any link, so nobody could take over; see `status`"
             }
             Refusal::PeerUnable => "the peer is not ready to take over; see `status` there",
+            Refusal::PeerNotInSync => {
+                "the peer does not hold this box's connections yet, so some would break; see `status`, and say `standby force` to have it so"
+            }
             Refusal::PeerNoCarrier => {
                 "no interface under the virtual addresses has carrier on the peer, and this box has some: nobody could reach them; see to its cables"
             }
             Refusal::Busy => "a change of roles is under way; see `status` and try again",
             Refusal::Resigned => "this box is going down",
         })
+    }
+}
+
+impl Refusal {
+    /// It passes by itself once the boxes are in sync; nothing but connections is at stake.
+    #[must_use]
+    pub fn is_for_sync(self) -> bool {
+        matches!(self, Refusal::NotInSync | Refusal::PeerNotInSync)
     }
 }
 

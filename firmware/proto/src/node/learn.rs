@@ -1,10 +1,11 @@
 //! What a node learns of its peer: from frames that prove themselves, and from silence. Nothing that a
 //! link did not prove ever reaches the node's picture of the pair.
 
-use super::{CONTEST_REPEAT, Event, LinkIndex, Node, Peer, RELEASE_RETRY, State};
+use super::{CONTEST_REPEAT, Event, LinkIndex, Node, Peer, RELEASE_RETRY, Retired, State};
 use crate::link::{Link, Trust};
 use crate::report::Report;
 use crate::sabotage::{Sabotage, is_broken};
+use crate::settings::ConfigVersion;
 use crate::wire::{Beat, Rejection, Standing};
 
 impl Node {
@@ -34,17 +35,33 @@ impl Node {
         if beat.link != link.0 {
             return Err(Rejection::WrongLink);
         }
-        if self.retired.iter().any(|old| *old == beat.incarnation) {
+        if self.is_retired(&beat) {
             return Err(Rejection::Replayed);
         }
         Ok(beat)
     }
 
+    /// The beat comes from a start of the peer that another one has followed. Which of two followed the other
+    /// is only guessed, by which was heard later: whoever has heard since what was sent after that lives, and
+    /// was taken for dead by mistake.
+    fn is_retired(&self, beat: &Beat) -> bool {
+        let echo = beat
+            .echo
+            .filter(|echo| echo.incarnation == self.incarnation);
+        let heard = echo.map_or(0, |echo| echo.sequence);
+        let outlived = |old: &Retired| {
+            let sent = old.sent.get(usize::from(beat.link));
+            sent.is_some_and(|sent| heard > *sent)
+        };
+        let mut retired = self.retired.iter();
+        retired.any(|old| old.incarnation == beat.incarnation && !outlived(old))
+    }
+
     /// Lets the link judge the beat; what it proves is believed, and what it asks is answered. So is what a
     /// proven peer says that does not hear this box any more: enough to give way to it, and not to take from
     /// it what it holds.
-    fn hear(&mut self, link: LinkIndex, beat: &Beat) -> Result<(), Rejection> {
-        let link = self.links.get_mut(usize::from(link.0));
+    fn hear(&mut self, index: LinkIndex, beat: &Beat) -> Result<(), Rejection> {
+        let link = self.links.get_mut(usize::from(index.0));
         let link = link.ok_or(Rejection::WrongLink)?;
         let verdict = match link.receive(self.now, beat, self.incarnation)? {
             Trust::Greeting | Trust::Late => return Ok(()),
@@ -56,10 +73,9 @@ impl Node {
                 Ok(())
             }
         };
-        let talks_until = self.now + link.patience();
         self.believe(beat);
         if let Some(peer) = &mut self.peer {
-            peer.talks_until = Some(talks_until);
+            peer.talked = Some((self.now, index));
         }
         verdict
     }
@@ -86,7 +102,7 @@ impl Node {
                     incarnation: beat.incarnation,
                     standing: beat.standing,
                     alive: false,
-                    talks_until: None,
+                    talked: None,
                 });
                 if let Some(before) = before {
                     self.bury(&before, beat.incarnation);
@@ -101,7 +117,10 @@ impl Node {
             self.retired.pop_front();
         }
         // There is room now.
-        let _ = self.retired.push_back(before.incarnation);
+        let _ = self.retired.push_back(Retired {
+            incarnation: before.incarnation,
+            sent: self.links.iter().map(Link::sequence).collect(),
+        });
         for link in &mut self.links {
             link.follow(incarnation);
         }
@@ -111,6 +130,7 @@ impl Node {
         self.better = None;
         self.dead.forget();
         self.report(Report::PeerRestarted);
+        self.apply(Event::PeerRestarted);
     }
 
     /// Says which links went up or down.
@@ -133,7 +153,7 @@ impl Node {
         let any_up = self.links.iter().any(Link::is_up);
         let is_trusted = all_up || !is_broken(Sabotage::OneLinkDecides);
         let Some(peer) = &mut self.peer else { return };
-        let alive = is_trusted && (any_up || peer.talks_until.is_some());
+        let alive = is_trusted && (any_up || peer.talked.is_some());
         let was_alive = core::mem::replace(&mut peer.alive, alive);
         let standing = peer.standing;
         if alive != was_alive {
@@ -184,6 +204,16 @@ impl Node {
             peer_term: peer.term,
         });
         self.apply(Event::Contested);
+    }
+
+    /// This box runs another config.
+    pub(super) fn change_config(&mut self, version: ConfigVersion) {
+        self.settings.config = version;
+        self.standing.generation = version.generation;
+        self.standing.digest = version.digest;
+        if let Some(standing) = self.peer.as_ref().map(|peer| peer.standing) {
+            self.judge_config(&standing);
+        }
     }
 
     fn judge_config(&mut self, standing: &Standing) {

@@ -16,7 +16,7 @@
 //! second half of the dead time, so that a few lost beats are no takeover.
 
 use super::Node;
-use crate::failover::Event;
+use crate::failover::{Event, State};
 use crate::link::Link;
 use crate::report::{DeadTimeCause, Report};
 use crate::sabotage::{Sabotage, is_broken};
@@ -96,16 +96,30 @@ impl Node {
         self.report(Report::Stalled {
             gap_ms: millis(gap),
         });
-        // Time in which this box did nothing does not count against its driver, and before it takes
-        // anything each link that was up may bring one beat each way, the fastest one may have been cut
-        // meanwhile; without one, every link.
+        // Before it takes anything each link that was up may bring one beat each way, the fastest one may
+        // have been cut meanwhile; without one, every link.
         let up = self.links.iter().filter(|link| link.is_up());
         let beat = up.map(Link::beat).max();
         let beat = beat.or_else(|| self.links.iter().map(Link::beat).max());
         let grace = beat.unwrap_or_default() * 2;
-        self.deadline = self.deadline.map(|deadline| deadline + gap);
-        self.vacant_from = (self.vacant_from + gap).max(self.now + grace);
+        // Time in which this box did nothing counts neither against its driver nor as listening. What the
+        // operator asked for has its time by the clock: nobody expects it long after.
+        if self.standing.state != State::Asking {
+            self.deadline = self.deadline.map(|deadline| deadline + gap);
+        }
+        self.vacant_from = self.vacant_from + gap;
+        self.stale_until = self.now + grace;
         self.apply(Event::Stalled);
+    }
+
+    /// Ends the listening of a box that has found its place beside an active peer once every link is up: from then
+    /// on silence means what it always means. Two that start together listen on, so that the one that is ready
+    /// first is not the one that serves whatever their priorities are.
+    pub(super) fn hear_out(&mut self) {
+        let is_placed = self.standing.state != State::Listening;
+        if is_placed && self.links.iter().all(Link::is_up) {
+            self.vacant_from = self.vacant_from.min(self.now);
+        }
     }
 
     /// Takes down the links that were silent for too long; asks for an answer where it comes to that.
@@ -113,8 +127,9 @@ impl Node {
         for link in &mut self.links {
             link.expire(self.now);
         }
+        let talks = self.talks_until().is_some_and(|end| end > self.now);
         if let Some(peer) = &mut self.peer {
-            peer.talks_until = peer.talks_until.filter(|end| *end > self.now);
+            peer.talked = peer.talked.filter(|_| talks);
         }
         let mut asks = false;
         while let Some(at) = self.probe_at()
@@ -123,13 +138,21 @@ impl Node {
             let since = self.heard_at().unwrap_or_default();
             let sent = self.probes_sent(since).saturating_add(1);
             self.probes = Probes { since, sent };
-            asks = true;
+            asks = !is_broken(Sabotage::NoProbes);
         }
         if asks {
             for link in &mut self.links {
                 link.probe(self.now);
             }
         }
+    }
+
+    /// Until when the peer counts as heard, whether or not it hears this box: by the patience that is in force
+    /// now, as with links.
+    pub(super) fn talks_until(&self) -> Option<Instant> {
+        let (at, index) = self.peer.as_ref()?.talked?;
+        let link = self.links.get(usize::from(index.0))?;
+        Some(at + link.patience())
     }
 
     /// Last fresh frame on any link that is up.

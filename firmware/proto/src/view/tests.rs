@@ -10,6 +10,7 @@ const BASE: Standing = Standing {
     priority: 100,
     fitness: 2,
     ready: true,
+    in_sync: true,
     dead_ms: 200,
     generation: 1,
     digest: 1,
@@ -245,6 +246,14 @@ fn preference_goes_by_carriers_then_by_priority_where_fail_back_is_on() {
     assert_eq!(prefers(senior, FailBack::Auto), Some(Preference::Priority));
     assert_eq!(prefers(senior, FailBack::Off), None);
     assert_eq!(prefers(BASE, FailBack::Auto), None);
+    // Carriers are a need, and priority is none: for that no connection is broken.
+    let unsynced = |standing| Standing {
+        in_sync: false,
+        ..standing
+    };
+    let needed = prefers(unsynced(fitter), FailBack::Auto);
+    assert_eq!(needed, Some(Preference::Fitness));
+    assert_eq!(prefers(unsynced(senior), FailBack::Auto), None);
     // Higher priority with fewer carriers, not ready, or held by its operator.
     for peer in [
         Standing {

@@ -29,6 +29,7 @@ fn beat(counter: u64, revision: u32, small: u64) -> Beat {
             priority: 255,
             fitness: 255,
             ready: true,
+            in_sync: true,
             dead_ms: u16::try_from(small).unwrap_or(u16::MAX),
             generation: small,
             digest: u64::MAX,
@@ -51,9 +52,9 @@ fn any_state() -> impl Strategy<Value = State> {
 prop_compose! {
     fn any_standing()(
         revision: u32, term: u64, state in any_state(), priority: u8, fitness: u8, ready: bool,
-        dead_ms: u16, generation: u64, digest: u64,
+        in_sync: bool, dead_ms: u16, generation: u64, digest: u64,
     ) -> Standing {
-        Standing { revision, term, state, priority, fitness, ready, dead_ms, generation, digest }
+        Standing { revision, term, state, priority, fitness, ready, in_sync, dead_ms, generation, digest }
     }
 }
 

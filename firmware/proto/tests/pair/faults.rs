@@ -2,7 +2,7 @@
 
 use crate::world::{CASTOR, NULL_MODEM, POLLUX, UDP, World, ms};
 use proto::failover::{Preference, Reason, Role, State, Vacancy};
-use proto::node::{FailBack, Input, Timing};
+use proto::node::{ConfigVersion, FailBack, Input, Timing};
 use proto::report::Report;
 use proto::wire::Rejection;
 
@@ -138,6 +138,9 @@ fn a_returning_box_of_higher_priority_is_handed_over_to_where_fail_back_is_autom
     world.run(ms(10_000));
     world.expect([State::Standby, State::Active]);
     world.input(CASTOR, Input::Ready(true));
+    world.run(ms(10_000));
+    world.expect([State::Standby, State::Active]);
+    world.input(CASTOR, Input::InSync(true));
     world.run(ms(2900));
     world.expect([State::Standby, State::Active]);
     world.run(ms(200));
@@ -420,6 +423,37 @@ fn a_driver_that_cannot_set_addresses_leaves_them_to_the_peer() {
 
 fn timed_out(report: &Report) -> bool {
     matches!(report, Report::Transition(it) if it.reason == Reason::TakeTimedOut)
+}
+
+#[test]
+fn a_config_that_changes_on_a_box_that_runs_is_told_and_moves_nothing() {
+    let mut world = World::settled(&[UDP]);
+    let roles = [CASTOR, POLLUX].map(|of| world.state(of));
+    let next = ConfigVersion {
+        generation: 2,
+        digest: 9,
+    };
+    let told = |world: &World, of: usize| {
+        let peer = world.status(of).peer.unwrap();
+        (peer.generation, peer.digest, peer.same_config)
+    };
+    world.forget();
+    world.input(CASTOR, Input::Config(next));
+    world.run(ms(500));
+    assert_eq!(told(&world, POLLUX), (2, 9, false));
+    assert!(!world.status(CASTOR).peer.unwrap().same_config);
+    world.input(POLLUX, Input::Config(next));
+    world.run(ms(500));
+    for of in [CASTOR, POLLUX] {
+        assert_eq!(told(&world, of), (2, 9, true));
+        let differs = |it: &Report| match it {
+            Report::Drift { differs, .. } => Some(*differs),
+            _ => None,
+        };
+        let said = world.machines[of].reports.iter().filter_map(differs);
+        assert!(said.eq([true, false]));
+    }
+    assert_eq!([CASTOR, POLLUX].map(|of| world.state(of)), roles);
 }
 
 #[test]

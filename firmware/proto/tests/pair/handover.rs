@@ -157,3 +157,32 @@ fn an_ordinary_handover_is_no_contest() {
             .any(|it| it.reports.iter().any(contested))
     );
 }
+
+/// Over one slow line Pollux takes what Castor hands over, and its worker dies before that is told.
+fn taken_by_one_that_dies(command: Command) -> World {
+    let mut world = World::settled(&[NULL_MODEM]);
+    world.command(CASTOR, command).unwrap();
+    while world.state(POLLUX) != State::Active {
+        world.run(STEP);
+    }
+    world.kill_worker(POLLUX);
+    world.run(ms(25));
+    world.start(POLLUX);
+    world.run(ms(2500));
+    world
+}
+
+#[test]
+fn a_handover_to_a_worker_that_dies_is_called_off() {
+    let world = taken_by_one_that_dies(Command::Standby);
+    world.expect([State::Active, State::Standby]);
+    assert!(world.both_held_max <= ms(290), "{}", world.story());
+    assert!(world.none_held_max.is_zero(), "{}", world.story());
+}
+
+#[test]
+fn who_reboots_offers_the_addresses_to_a_worker_that_was_started_anew_too() {
+    let world = taken_by_one_that_dies(Command::Resign);
+    world.expect([State::Resigned, State::Active]);
+    assert!(world.none_held_max.is_zero(), "{}", world.story());
+}

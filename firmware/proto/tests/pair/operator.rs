@@ -239,3 +239,62 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
         Reason::Vacant(Vacancy::PeerResigned)
     );
 }
+
+#[test]
+fn a_planned_handover_waits_for_sync_and_a_forced_one_or_a_death_does_not() {
+    let mut world = World::settled(&[UDP]);
+    world.input(POLLUX, Input::InSync(false));
+    world.run(ms(100));
+    let refused = world.command(POLLUX, Command::Takeover).unwrap_err();
+    assert!(refused.is_for_sync() && refused.to_string().contains("takeover force"));
+    assert_eq!(
+        world.command(CASTOR, Command::Standby),
+        Err(Refusal::PeerNotInSync)
+    );
+    world.expect([State::Active, State::Standby]);
+    let now = world.now;
+    let node = world.machines[POLLUX].node.as_mut().unwrap();
+    node.force_command(now, Command::Takeover).unwrap();
+    world.run(ms(100));
+    world.expect([State::Standby, State::Active]);
+    world.input(CASTOR, Input::InSync(false));
+    world.run(ms(100));
+    assert_eq!(
+        world.command(POLLUX, Command::Resign),
+        Err(Refusal::PeerNotInSync)
+    );
+    world.power_cut(POLLUX);
+    world.run(ms(400));
+    assert_eq!(world.state(CASTOR), State::Active);
+}
+
+#[test]
+fn a_box_that_goes_waits_for_sync_only_where_that_helps_and_goes_by_force() {
+    let mut world = World::settled(&[UDP]);
+    world.input(POLLUX, Input::InSync(false));
+    world.run(ms(100));
+    let refused = world.command(CASTOR, Command::Resign).unwrap_err();
+    assert!(refused.is_for_sync());
+    world.expect([State::Active, State::Standby]);
+    let now = world.now;
+    let node = world.machines[CASTOR].node.as_mut().unwrap();
+    node.force_command(now, Command::Resign).unwrap();
+    world.run(ms(100));
+    world.expect([State::Resigned, State::Active]);
+
+    let mut world = World::settled(&[UDP]);
+    world.input(POLLUX, Input::InSync(false));
+    world.input(POLLUX, Input::Ready(false));
+    world.run(ms(100));
+    world.command(CASTOR, Command::Resign).unwrap();
+}
+
+#[test]
+fn what_the_operator_asked_for_is_not_carried_out_long_after() {
+    let mut world = World::settled(&[UDP]);
+    world.command(POLLUX, Command::Takeover).unwrap();
+    world.stop(POLLUX, ms(2500));
+    world.run(ms(6000));
+    world.expect([State::Active, State::Standby]);
+    assert_eq!(world.reason(POLLUX, 0), Reason::HandoverTimedOut);
+}

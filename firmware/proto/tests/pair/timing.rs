@@ -273,3 +273,22 @@ fn a_common_stall_within_the_dead_time_is_not_taken_for_a_death() {
         }
     }
 }
+
+#[test]
+fn a_box_that_hears_every_link_acts_on_silence_right_after_its_start() {
+    for (cut, outage_max) in [(false, ms(250)), (true, ms(900))] {
+        let mut world = World::settled(&[UDP, UDP]);
+        world.cables[1].cut = [cut; 2];
+        world.power_cut(POLLUX);
+        world.start(POLLUX);
+        world.run(ms(200));
+        assert_eq!(world.state(POLLUX), State::Standby, "{}", world.story());
+        world.power_cut(CASTOR);
+        world.run(ms(1500));
+        world.expect_alone(POLLUX, State::Active);
+        let outage = world.none_held_max;
+        assert!(outage <= outage_max, "{outage:?} {}", world.story());
+        // It could not know whether the other link had more to say.
+        assert!(!cut || outage > ms(700), "{outage:?} {}", world.story());
+    }
+}

@@ -236,11 +236,8 @@ impl World {
 
     pub(crate) fn command(&mut self, of: usize, command: Command) -> Result<(), Refusal> {
         let now = self.now;
-        let answer = self.machines[of]
-            .node
-            .as_mut()
-            .unwrap()
-            .handle_command(now, command);
+        let node = self.machines[of].node.as_mut().unwrap();
+        let answer = node.handle_command(now, command);
         self.say(of, &format!("is told {command}: {answer:?}"));
         self.pump(of);
         answer
@@ -353,7 +350,9 @@ impl World {
                 if machine.stopped_until.is_some() {
                     return self.arrive(ms(50), Arrival::Ready { of, started });
                 }
-                machine.became_ready.get_or_insert(self.now);
+                if machine.became_ready.replace(self.now).is_none() {
+                    self.input(of, Input::InSync(true));
+                }
                 self.input(of, Input::Ready(true));
                 // As the dataplane does: once a second, so that a loss heals.
                 self.arrive(ms(1000), Arrival::Ready { of, started });
