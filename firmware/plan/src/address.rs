@@ -31,6 +31,22 @@ impl Prefix {
         Self { address, ..self }
     }
 
+    /// The last address of the network.
+    #[must_use]
+    pub fn last(self) -> IpAddr {
+        let length = u32::from(self.length);
+        match self.address {
+            IpAddr::V4(v4) => {
+                let host_mask = u32::MAX.checked_shr(length).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() | host_mask))
+            }
+            IpAddr::V6(v6) => {
+                let host_mask = u128::MAX.checked_shr(length).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() | host_mask))
+            }
+        }
+    }
+
     /// Whether `address` is of this family and lies in this network.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
@@ -107,6 +123,15 @@ mod tests {
             prefix("2001:db8::77", 128).network(),
             prefix("2001:db8::77", 128)
         );
+    }
+
+    #[test]
+    fn the_last_address_has_all_host_bits() {
+        let last = |address: &str, length| prefix(address, length).last().to_string();
+        assert_eq!(last("198.51.100.77", 24), "198.51.100.255");
+        assert_eq!(last("198.51.100.77", 32), "198.51.100.77");
+        assert_eq!(last("0.0.0.0", 0), "255.255.255.255");
+        assert_eq!(last("2001:db8::77", 112), "2001:db8::ffff");
     }
 
     #[test]

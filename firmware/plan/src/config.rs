@@ -1,7 +1,9 @@
 //! The config of the pair, as the box holds it: one value, the same on both boxes, decoded from the
 //! postcard image (see `image`). It is made only by `polluxctl` and is valid once `validate` has
 //! accepted it; the code behind it does not check again. Field order is the wire order of format
-//! version 2: append, never reorder.
+//! version 3: append, never reorder.
+
+pub mod firewall;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,6 +31,8 @@ pub struct Config {
     pub console: Console,
     /// Virtual addresses have hardware addresses of their own, the same on both boxes (`virtual_mac`).
     pub virtual_mac: bool,
+    /// What may pass, and how addresses are translated.
+    pub firewall: firewall::Firewall,
 }
 
 /// What makes two boxes a pair.

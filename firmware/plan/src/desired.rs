@@ -6,10 +6,12 @@ use crate::config::{
     Attachment, Cast, CheckKind, Config, Device as Identity, Endpoint, Link, OnFailure, Scheduler,
     Service,
 };
+use crate::firewall;
 use crate::kernel::{self, Address, Destination, Device, ServiceKey, State};
 use crate::sysctl;
 use crate::virtual_mac::{self, seat_of};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -57,6 +59,21 @@ impl Health {
 /// depends on them, so that a card found later is a matter of planning again.
 #[must_use]
 pub fn desired(config: &Config, node: usize, devices: &[Device], health: &Health) -> State {
+    let ruleset = firewall::ruleset(config, node, devices);
+    State {
+        ruleset: Some(Arc::new(ruleset)),
+        ..desired_but_ruleset(config, node, devices, health)
+    }
+}
+
+/// The same without the ruleset, for those who keep it: it depends on neither health nor anything that devices do.
+#[must_use]
+pub fn desired_but_ruleset(
+    config: &Config,
+    node: usize,
+    devices: &[Device],
+    health: &Health,
+) -> State {
     let attached: Vec<_> = attached(config, node, devices).collect();
     let services = config.services.iter().enumerate();
     State {
@@ -75,6 +92,7 @@ pub fn desired(config: &Config, node: usize, devices: &[Device], health: &Health
             .map(|(position, service)| balanced(service, |server| health.is_up(position, server)))
             .collect(),
         sysctls: sysctls(config, &attached),
+        ruleset: None,
     }
 }
 
@@ -132,7 +150,7 @@ pub fn device_of<'a>(
 ) -> Option<&'a Device> {
     let attachment = config.interfaces.get(interface)?.on.get(node)?.as_ref()?;
     devices.iter().find(|device| match &attachment.device {
-        Identity::Mac(mac) => device.mac == *mac,
+        Identity::Mac(mac) => device.known_by() == *mac,
         Identity::Name(name) => device.name == *name,
     })
 }

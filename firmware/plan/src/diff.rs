@@ -11,12 +11,20 @@ use core::net::IpAddr;
 #[must_use]
 pub fn diff(desired: &State, observed: &State) -> Vec<Step> {
     let mut steps = Vec::new();
+    ruleset(desired, observed, &mut steps);
     sysctls(desired, observed, &mut steps);
     links(desired, observed, &mut steps);
     addresses(desired, observed, &mut steps);
     routes(desired, observed, &mut steps);
     services(desired, observed, &mut steps);
     steps
+}
+
+/// First of all: no interface is up before the firewall stands.
+fn ruleset(desired: &State, observed: &State, steps: &mut Vec<Step>) {
+    if desired.ruleset != observed.ruleset {
+        steps.extend(desired.ruleset.clone().map(Step::LoadRuleset));
+    }
 }
 
 fn sysctls(desired: &State, observed: &State, steps: &mut Vec<Step>) {

@@ -10,7 +10,8 @@
 //! 24  payload            postcard of `Config`
 //!     CRC32C          4  of everything before it (RFC 3720, B.4)
 //! ```
-//! A slot may be longer than its image; what follows the CRC is not looked at.
+//! A slot may be longer than its image; what follows the CRC is not looked at. How long the slots of a medium are
+//! is settled when it is made.
 
 use crate::config::Config;
 use crate::validate::{Problem, validate};
@@ -19,10 +20,12 @@ use core::fmt;
 use crc::{CRC_32_ISCSI, Crc};
 use sha2::{Digest, Sha256};
 
-/// Most bytes of an image, and the size of a slot on a medium.
-pub const IMAGE_BYTES_MAX: usize = 64 * 1024;
-/// The format version that is written and read. 1 had no `Config::virtual_mac`.
-pub const FORMAT_VERSION: u16 = 2;
+/// Most bytes of an image, and of a slot on a medium: 250,000 addresses and 20,000 rules fit.
+pub const IMAGE_BYTES_MAX: usize = 4 << 20;
+/// The size of a slot on a medium whose config needs no more.
+pub const SLOT_BYTES_MIN: usize = 64 << 10;
+/// The format version that is written and read. 1 had no `Config::virtual_mac`, 2 no `Config::firewall`.
+pub const FORMAT_VERSION: u16 = 3;
 
 const MAGIC: [u8; 8] = *b"PLXCONF\n";
 const HEADER_BYTES: usize = 24;
@@ -108,7 +111,7 @@ impl fmt::Display for ImageError {
             Self::Invalid(problem) => write!(f, "the config cannot work: {problem}"),
             Self::TooLarge { image_bytes } => write!(
                 f,
-                "the config takes {image_bytes} bytes, a slot holds {IMAGE_BYTES_MAX}: use fewer services or servers"
+                "the config takes {image_bytes} bytes, an image has {IMAGE_BYTES_MAX} at most: use fewer services, addresses or rules"
             ),
         }
     }
@@ -126,7 +129,7 @@ pub fn digest(config: &Config) -> u64 {
 /// The image of a config.
 ///
 /// # Errors
-/// `TooLarge` when it would not fit a slot.
+/// `TooLarge` when it would not fit the largest slot.
 pub fn encode(config: &Config, generation: u64) -> Result<Vec<u8>, ImageError> {
     let payload = postcard::to_allocvec(config).map_err(|_| ImageError::Payload)?;
     let image_bytes = HEADER_BYTES + payload.len() + CRC_BYTES;
@@ -144,6 +147,30 @@ pub fn encode(config: &Config, generation: u64) -> Result<Vec<u8>, ImageError> {
     image.extend_from_slice(&payload);
     image.extend_from_slice(&CRC32C.checksum(&image).to_le_bytes());
     Ok(image)
+}
+
+/// The size of slots that leave an image of this length room to grow by half: a power of two.
+#[must_use]
+pub const fn slot_bytes(image_bytes: usize) -> usize {
+    let wanted = image_bytes.saturating_add(image_bytes / 2);
+    if wanted <= SLOT_BYTES_MIN {
+        SLOT_BYTES_MIN
+    } else if wanted >= IMAGE_BYTES_MAX {
+        IMAGE_BYTES_MAX
+    } else {
+        wanted.next_power_of_two()
+    }
+}
+
+/// How long the image in a slot says it is, by its first bytes: more of the slot need not be read. `None` where
+/// there is none, or one longer than any.
+#[must_use]
+pub fn claimed_bytes(head: &[u8]) -> Option<usize> {
+    let (head, _) = head.split_first_chunk::<HEADER_BYTES>()?;
+    let length = head.get(12..)?.first_chunk()?;
+    let payload_bytes = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let image_bytes = payload_bytes.checked_add(HEADER_BYTES + CRC_BYTES)?;
+    (head.starts_with(&MAGIC) && image_bytes <= IMAGE_BYTES_MAX).then_some(image_bytes)
 }
 
 /// Reads an image.
@@ -254,13 +281,13 @@ pub fn newest(slots: &[&[u8]]) -> Choice {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::samples::{configs, large, pair};
+    use crate::samples::{configs, guarding, large, pair};
     use proptest::prelude::*;
 
     #[test]
     fn header_stands_as_documented() {
         let image = encode(&pair(), 0x0102_0304).unwrap();
-        assert_eq!(&image[..12], b"PLXCONF\n\x02\0\0\0");
+        assert_eq!(&image[..12], b"PLXCONF\n\x03\0\0\0");
         assert_eq!(
             usize::try_from(u32::from_le_bytes(image[12..16].try_into().unwrap())).unwrap(),
             image.len() - 28
@@ -269,19 +296,67 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_services_of_ten_servers_fit_a_slot() {
+    fn a_hundred_services_of_ten_servers_fit_the_smallest_slot() {
         let image = encode(&large(100, 10), 1).unwrap();
         std::println!("image of 100 services x 10 servers: {} bytes", image.len());
+        assert_eq!(slot_bytes(image.len()), SLOT_BYTES_MIN);
+    }
+
+    #[test]
+    fn a_hundred_thousand_addresses_and_ten_thousand_rules_come_back() {
+        let config = guarding(10_000, 100_000);
+        let image = encode(&config, 1).unwrap();
+        std::println!(
+            "image of 10,000 rules and 100,000 addresses: {} bytes",
+            image.len()
+        );
         assert!(image.len() <= IMAGE_BYTES_MAX / 2, "{} bytes", image.len());
+        let mut slot = image.clone();
+        slot.resize(slot_bytes(image.len()), 0);
+        assert_eq!(claimed_bytes(&slot[..512]), Some(image.len()));
+        assert!(decode(&slot).unwrap().config == config);
+    }
+
+    #[test]
+    fn what_no_slot_holds_is_neither_written_nor_read() {
+        let mut config = pair();
+        config.cluster.name = "n".repeat(IMAGE_BYTES_MAX);
         assert!(matches!(
-            encode(&large(2000, 10), 1),
+            encode(&config, 1),
             Err(ImageError::TooLarge { .. })
         ));
+        let mut image = encode(&pair(), 1).unwrap();
+        let claimed = u32::try_from(IMAGE_BYTES_MAX - HEADER_BYTES - CRC_BYTES + 1).unwrap();
+        image[12..16].copy_from_slice(&claimed.to_le_bytes());
+        image.resize(IMAGE_BYTES_MAX + 1, 0);
+        assert_eq!(claimed_bytes(&image), None);
+        assert!(matches!(
+            decode(&image),
+            Err(ImageError::Length { expected_bytes, .. }) if expected_bytes == IMAGE_BYTES_MAX + 1
+        ));
+    }
+
+    #[test]
+    fn slots_leave_room_to_grow_by_half() {
+        let (kib, mib) = (1 << 10, 1 << 20);
+        for (image_bytes, expected) in [
+            (0, 64 * kib),
+            (42 * kib, 64 * kib),
+            (43 * kib, 128 * kib),
+            (700 * kib, 2 * mib),
+            (3 * mib, 4 * mib),
+            (IMAGE_BYTES_MAX, 4 * mib),
+        ] {
+            assert_eq!(slot_bytes(image_bytes), expected, "{image_bytes} bytes");
+        }
     }
 
     #[test]
     fn each_kind_of_damage_has_its_reason() {
         let image = encode(&pair(), 7).unwrap();
+        for none in [&[][..], &[0; 512], &[0xff; 512], &image[..23]] {
+            assert_eq!(claimed_bytes(none), None);
+        }
         assert_eq!(decode(&[]), Err(ImageError::Empty));
         assert_eq!(decode(&[0; 512]), Err(ImageError::Empty));
         assert_eq!(decode(&[0xff; 512]), Err(ImageError::Magic));
@@ -339,7 +414,7 @@ mod tests {
             encode(&pair(), 4).unwrap(),
             encode(&large(2, 2), 6).unwrap(),
         );
-        let mut slot = alloc::vec![0; IMAGE_BYTES_MAX];
+        let mut slot = alloc::vec![0; SLOT_BYTES_MIN];
         slot[..old.len()].copy_from_slice(&old);
         for (position, &byte) in new.iter().enumerate() {
             slot[position] = byte;
@@ -364,6 +439,7 @@ mod tests {
         #[test]
         fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
             let _ = decode(&bytes);
+            let _ = claimed_bytes(&bytes);
             let _ = decode_payload(&bytes);
         }
 

@@ -2,7 +2,9 @@
 //! should hold), `observed` (what it holds) and the codecs of the netlink crate.
 
 use crate::config::{Endpoint, Forwarding, Prefix, Protocol, Scheduler};
+use crate::ruleset::Ruleset;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -13,14 +15,24 @@ pub struct Device {
     pub index: u32,
     /// `eth0`.
     pub name: String,
-    /// Permanent hardware address where there is one, else the current one; all zero for none.
+    /// Hardware address that it answers to; all zero for none.
     pub mac: [u8; 6],
+    /// The one it was made with, by which configs name it, where it tells that (IFLA_PERM_ADDRESS).
+    pub permanent_mac: Option<[u8; 6]>,
     /// IFF_UP: set by the administrator.
     pub up: bool,
     /// IFF_LOWER_UP: the cable has a signal.
     pub carrier: bool,
     /// Bytes.
     pub mtu_bytes: u32,
+}
+
+impl Device {
+    /// The hardware address by which configs name it: it stays when somebody gives the card another.
+    #[must_use]
+    pub fn known_by(&self) -> [u8; 6] {
+        self.permanent_mac.unwrap_or(self.mac)
+    }
 }
 
 /// An address on a device (RTM_NEWADDR).
@@ -115,11 +127,16 @@ pub struct State {
     pub services: Vec<Service>,
     /// Path below /proc/sys and value, both as text.
     pub sysctls: Vec<(String, String)>,
+    /// The firewall; `None` in a desired state: leave it alone, in an observed one: unknown, or others changed it.
+    /// Shared, so that a large one that nobody changed is known for the same without a look at it.
+    pub ruleset: Option<Arc<Ruleset>>,
 }
 
 /// One change to the kernel. Steps are carried out in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// One atomic batch of nf_tables, in the place of all tables that are ours.
+    LoadRuleset(Arc<Ruleset>),
     /// Write a value below /proc/sys.
     SetSysctl {
         /// `net/ipv4/ip_forward`.

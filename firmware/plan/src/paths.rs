@@ -4,6 +4,9 @@
 use crate::config::{Cast, Config, Interface, Link, Prefix};
 use core::net::IpAddr;
 
+/// UDP port of state sync between the boxes' own addresses: one above the usual heartbeat's.
+pub const SYNC_PORT: u16 = 695;
+
 /// The addresses of one UDP heartbeat link, seen from one box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpPath {

@@ -179,6 +179,7 @@ pub(crate) fn pair() -> Config {
             log_level: LogLevel::Info,
         },
         virtual_mac: false,
+        firewall: firewall::Firewall::default(),
     }
 }
 
@@ -200,12 +201,65 @@ pub(crate) fn large(services: u16, servers: u8) -> Config {
     }
 }
 
+/// A pair that guards: so many rules, and so many addresses in two sets that every other rule names.
+pub(crate) fn guarding(rules: u32, addresses: u32) -> Config {
+    use crate::config::firewall::*;
+    let zone = |name: &str, interface| Zone {
+        name: name.into(),
+        interfaces: vec![interface],
+        anti_spoofing: true,
+    };
+    let network = |bits: u32, length| {
+        let address = Ipv4Addr::from_bits(bits).into();
+        Addresses::Network(Prefix { address, length })
+    };
+    let set = |name: &str, addresses| AddressSet {
+        name: name.into(),
+        addresses,
+    };
+    let hosts = (0..addresses / 2).map(|number| network(0x0b00_0000 + 3 * number, 32));
+    let networks = (0..addresses / 2).map(|number| network(0x6400_0000 + 32 * number, 28));
+    let rule = |number: u32| Rule {
+        name: format!("customer {number}"),
+        traffic: Traffic {
+            from: vec![Side::Zone(0)],
+            to: vec![Side::Zone(1)],
+            source: match number % 4 {
+                1 => vec![Peer::Set(0)],
+                3 => vec![Peer::Set(1)],
+                _ => vec![],
+            },
+            destination: vec![Peer::Addresses(network(0xc000_0200 + number, 32))],
+            protocols: vec![Transport::Tcp],
+            ports: vec![PortRange {
+                first: 443,
+                last: 443,
+            }],
+            ..Traffic::default()
+        },
+        states: vec![],
+        limit: None,
+        connections_max: None,
+        log: None,
+        action: Action::Accept,
+    };
+    let mut config = pair();
+    config.firewall.zones = vec![zone("outside", 0), zone("inside", 1)];
+    config.firewall.sets = vec![
+        set("hosts", hosts.collect()),
+        set("networks", networks.collect()),
+    ];
+    config.firewall.rules = (0..rules).map(rule).collect();
+    config
+}
+
 /// The devices of node 0 of `pair()`, as the kernel would show them before anything is configured.
 pub(crate) fn devices() -> Vec<kernel::Device> {
     let device = |index: u8| kernel::Device {
         index: index.into(),
         name: format!("eth{}", index - 2),
         mac: [0x52, 0x54, 0, 0, 1, index - 1],
+        permanent_mac: None,
         up: false,
         carrier: true,
         mtu_bytes: 1500,

@@ -2,7 +2,9 @@
 //! `Documentation/networking/ip-sysctl.rst` and `ipvs-sysctl.rst`; how `all` and a device combine is in
 //! `include/linux/inetdevice.h`. They are written before anything else, in this order.
 
-use crate::config::{Config, Timing};
+mod tracking;
+
+use crate::config::{Config, Scheduler, Timing};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,6 +25,8 @@ const BOX: &[(&str, &str)] = &[
     ("net/ipv4/conf/all/rp_filter", "2"),
     // Nobody on the wire changes our routes.
     ("net/ipv4/conf/all/accept_redirects", "0"),
+    // A redirect is sent where either this or the device's own setting says so.
+    ("net/ipv4/conf/all/send_redirects", "0"),
     // When an address goes, the others of its network stay; without it, removing an address of the box could
     // take a virtual address with it.
     ("net/ipv4/conf/all/promote_secondaries", "1"),
@@ -32,10 +36,15 @@ const BOX: &[(&str, &str)] = &[
     ("net/ipv4/vs/expire_nodest_conn", "1"),
     // A client that persists on a server that went quiescent moves on with its next connection.
     ("net/ipv4/vs/expire_quiescent_template", "1"),
-    // Connections that began on the other box are picked up in their middle; with sh and mh they reach the
-    // same server as before.
-    ("net/ipv4/vs/sloppy_tcp", "1"),
+    // Segments of connections that this box does not know are left to `firewall::orphans`: any scheduler but a
+    // hash would give them to another server than they had, which resets them.
+    SLOPPY,
 ];
+
+/// Whether the balancer makes a connection of a segment in the middle of one.
+const SLOPPY: (&str, &str) = ("net/ipv4/vs/sloppy_tcp", "0");
+/// With sh and mh that connection leads to the same server as on the other box, mirrored or not.
+const SLOPPY_FOR_HASHES: &str = "1";
 
 /// Settings of each configured device: directory below `net`, name, value.
 const DEVICE: &[(&str, &str, &str)] = &[
@@ -74,11 +83,15 @@ pub(crate) fn settings<'a>(
 ) -> Vec<(String, String)> {
     let timing = config.cluster.timing;
     let of_box = |&(path, value): &(&str, &str)| {
-        let is_other = config.virtual_mac && path == ASK_WITH_OWN.0;
-        let value = if is_other { ASK_WITH_OWN.1 } else { value };
+        let value = match path {
+            path if path == ASK_WITH_OWN.0 && config.virtual_mac => ASK_WITH_OWN.1,
+            path if path == SLOPPY.0 && all_hash(config) => SLOPPY_FOR_HASHES,
+            _ => value,
+        };
         (path.into(), value.into())
     };
     let mut settings: Vec<_> = BOX.iter().map(of_box).collect();
+    settings.extend(tracking::settings(&config.firewall));
     for device in devices {
         let of_device = |&(family, name, value): &(&str, &str, &str)| {
             (format!("net/{family}/conf/{device}/{name}"), value.into())
@@ -95,9 +108,36 @@ pub(crate) fn settings<'a>(
     settings
 }
 
+/// The setting is one for all services.
+fn all_hash(config: &Config) -> bool {
+    let mut services = config.services.iter();
+    services.all(|service| matches!(service.scheduler, Scheduler::Sh | Scheduler::Mh))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_is_picked_up_in_its_middle_only_where_every_service_hashes() {
+        let mut config = crate::samples::pair();
+        let none = core::iter::empty::<&str>;
+        let schedulers = [
+            (Scheduler::Wlc, "0"),
+            (Scheduler::Sh, "1"),
+            (Scheduler::Mh, "1"),
+        ];
+        for (scheduler, wanted) in schedulers {
+            for service in &mut config.services {
+                service.scheduler = scheduler;
+            }
+            let settings = settings(none(), none(), &config);
+            assert!(
+                settings.contains(&(SLOPPY.0.into(), wanted.into())),
+                "{scheduler:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_twin_is_asked_for_twice_in_a_dead_time_at_least() {
@@ -113,6 +153,17 @@ mod tests {
             explicit(u16::MAX),
         ];
         assert_eq!(asked.map(neighbour_retry_ms), [100, 20, 20, 40, 1000]);
+    }
+
+    /// `IN_DEV_TX_REDIRECTS` of the kernel's include/linux/inetdevice.h is true where `all` or the device is.
+    #[test]
+    fn no_setting_is_left_by_which_a_device_would_send_redirects() {
+        let config = crate::samples::pair();
+        let settings = settings(["eth0"].into_iter(), core::iter::empty(), &config);
+        for device in ["all", "eth0"] {
+            let path = format!("net/ipv4/conf/{device}/send_redirects");
+            assert!(settings.contains(&(path, "0".into())), "{device}");
+        }
     }
 
     #[test]

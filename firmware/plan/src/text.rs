@@ -1,6 +1,8 @@
 //! The config as the TOML that an operator would write: what `polluxctl show` and the console's `config`
 //! print. Reading it back gives the same config, bit for bit; only the password stays a hash.
 
+mod firewall;
+
 use crate::config::{
     Attachment, Cast, Check, CheckKind, Config, Console, Device, Interface, Link, PasswordHash,
     Service, Timing,
@@ -46,6 +48,7 @@ pub fn to_toml(config: &Config) -> String {
     for each in &config.services {
         service(each, &mut text);
     }
+    firewall::firewall(config, &mut text);
     text.0
 }
 
@@ -232,6 +235,24 @@ impl Text {
 
     fn string(&mut self, key: &str, value: &dyn Display) {
         self.plain(key, &Quoted(value));
+    }
+
+    /// A list of strings.
+    fn strings(&mut self, key: &str, values: impl Iterator<Item = impl Display>) {
+        let values = list(values.map(|value| Quoted(&value).to_string()));
+        self.plain(key, &format_args!("[{values}]"));
+    }
+
+    /// One string as it is, several as a list, none not at all.
+    fn words(&mut self, key: &str, values: impl ExactSizeIterator<Item = impl Display>) {
+        let mut values = values.peekable();
+        if values.len() == 1
+            && let Some(value) = values.peek()
+        {
+            self.string(key, value);
+        } else if values.len() > 1 {
+            self.strings(key, values);
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //! problems are found, not only the first, and each says where it is, what is there and what to write.
 
 mod cluster;
+mod firewall;
 mod interface;
 mod link;
 mod network;
 mod service;
+mod size;
 
 use crate::config::Config;
 use alloc::format;
@@ -18,6 +20,8 @@ use core::net::IpAddr;
 pub const INTERFACES_MAX: usize = 32;
 /// Most heartbeat links of a config.
 pub const LINKS_MAX: usize = 8;
+/// Most problems that are told of at once: who has more of them has made the same mistake again and again.
+pub const PROBLEMS_MAX: usize = 1000;
 
 /// Something in a config that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +49,20 @@ impl fmt::Display for Problem {
 /// Checks a config.
 ///
 /// # Errors
-/// All problems, in the order of the config.
+/// All problems, in the order of the config; of very many the first `PROBLEMS_MAX`, and where there is too much of
+/// something nothing else.
 pub fn validate(config: &Config) -> Result<(), Vec<Problem>> {
     let mut problems = Problems(Vec::new());
+    size::check(config, &mut problems);
+    if !problems.0.is_empty() {
+        return Err(problems.0);
+    }
     cluster::check(config, &mut problems);
     interface::check(config, &mut problems);
     network::check(config, &mut problems);
     link::check(config, &mut problems);
     service::check(config, &mut problems);
+    firewall::check(config, &mut problems);
     if problems.0.is_empty() {
         Ok(())
     } else {
@@ -65,6 +75,7 @@ pub fn validate(config: &Config) -> Result<(), Vec<Problem>> {
 pub fn concerns(config: &Config) -> Vec<Problem> {
     let mut concerns = Problems(Vec::new());
     link::weigh(config, &mut concerns);
+    firewall::weigh(config, &mut concerns);
     concerns.0
 }
 
@@ -74,6 +85,9 @@ struct Problems(Vec<Problem>);
 impl Problems {
     /// Not generic, so that a hundred calls of it stay small on the box.
     fn add(&mut self, path: String, value: &dyn fmt::Display, fault: &str, advice: &str) {
+        if self.0.len() >= PROBLEMS_MAX {
+            return;
+        }
         let problem = Problem {
             path,
             value: value.to_string(),
@@ -93,23 +107,12 @@ impl Problems {
         }
     }
 
-    /// A list that must not be empty nor too long.
-    fn count(&mut self, path: &str, section: &str, count: usize, max: usize) {
-        let advice = format!("write 1 to {max} of them");
+    /// A list that must not be empty.
+    fn some(&mut self, path: &str, section: &str, count: usize, max: usize) {
         if count == 0 {
-            self.add(
-                path.into(),
-                &section,
-                "is missing: the config has none",
-                &advice,
-            );
-        } else if count > max {
-            self.add(
-                path.into(),
-                &format_args!("{count} {section} sections"),
-                "are too many",
-                &advice,
-            );
+            let advice = format!("write 1 to {max} of them");
+            let fault = "is missing: the config has none";
+            self.add(path.into(), &section, fault, &advice);
         }
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 /// What a kernel does with a step; refuses as a kernel would.
 fn apply(kernel: &mut State, step: Step) {
     match step {
+        Step::LoadRuleset(new) => kernel.ruleset = Some(new),
         Step::SetSysctl { path, value } => {
             kernel.sysctls.retain(|(known, _)| *known != path);
             kernel.sysctls.push((path, value));
@@ -128,6 +129,9 @@ fn used_kernel(state: &State, strangers: usize) -> State {
     };
     let mut kernel = State {
         virtual_addresses: Vec::new(),
+        ruleset: strangers
+            .is_multiple_of(2)
+            .then(|| crate::firewall::closed().into()),
         ..state.clone()
     };
     kernel.addresses.truncate(strangers % 4);

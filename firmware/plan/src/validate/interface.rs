@@ -8,7 +8,7 @@ use alloc::format;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let interfaces = &config.interfaces;
-    problems.count(
+    problems.some(
         "interfaces",
         "[[interface]]",
         interfaces.len(),

@@ -3,7 +3,7 @@
 use super::network::{InterfaceName, is_on_both};
 use super::{LINKS_MAX, Problems, Quoted, is_repeated};
 use crate::config::{Cast, Config, Link, Timing};
-use crate::paths::udp_path;
+use crate::paths::{SYNC_PORT, udp_path};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ const SILENCE_BITS: u32 = 5 * 77 * 10;
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let links = &config.links;
-    problems.count("links", "[[link]]", links.len(), LINKS_MAX);
+    problems.some("links", "[[link]]", links.len(), LINKS_MAX);
     for (position, link) in links.iter().enumerate() {
         match link {
             Link::Serial { tty, baud } => serial_link(links, position, tty, *baud, problems),
@@ -101,6 +101,15 @@ fn udp_link(
 ) {
     let path = |field| format!("links[{position}].{field}");
     problems.within(path("port"), port.into(), (1, 65_535), "");
+    // Those of groups and broadcasts are bound to other addresses.
+    if port == SYNC_PORT && cast == Cast::Unicast {
+        problems.add(
+            path("port"),
+            &port,
+            "is the port of state sync",
+            "write another port, as 694",
+        );
+    }
     let sockets = config.links.iter().map(|link| {
         if let Link::Udp {
             interface, port, ..

@@ -165,7 +165,13 @@ fn destination(
 fn health_check(position: usize, check: &Check, problems: &mut Problems) {
     let path = |field| format!("services[{position}].check.{field}");
     match &check.kind {
-        CheckKind::None => return,
+        CheckKind::None => {
+            if *check != Check::NONE {
+                let advice = "leave out its times and counts, or say what is checked";
+                problems.add(path("kind"), &"no check", "has times or counts", advice);
+            }
+            return;
+        }
         CheckKind::Tcp { port } => check_port(path("port"), *port, problems),
         CheckKind::Http {
             port,

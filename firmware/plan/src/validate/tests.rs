@@ -220,6 +220,16 @@ fn what_cannot_work_is_refused_where_it_stands() {
             "links[3].group: 10.0.0.1 is no multicast group",
         ),
         (
+            |c| {
+                c.links[1] = Link::Udp {
+                    interface: 2,
+                    port: 695,
+                    cast: Cast::Unicast,
+                }
+            },
+            "links[1].port: 695 is the port of state sync",
+        ),
+        (
             |c| c.interfaces[2].on[1].as_mut().unwrap().addresses.clear(),
             "links[1].interface: sync has no network in which both",
         ),
@@ -278,6 +288,10 @@ fn what_cannot_work_is_refused_where_it_stands() {
         (
             |c| c.services[0].check.failures_to_down = 0,
             "services[0].check.failures_to_down: 0 is out of range",
+        ),
+        (
+            |c| c.services[0].check.kind = CheckKind::None,
+            "services[0].check.kind: no check has times or counts",
         ),
         (
             |c| c.services[1].check.kind = CheckKind::Tcp { port: Some(0) },
@@ -354,6 +368,17 @@ fn http_path(config: &mut Config, new: &str) {
 }
 
 #[test]
+fn a_group_may_use_the_port_of_state_sync() {
+    let mut config = pair();
+    config.links[1] = Link::Udp {
+        interface: 2,
+        port: 695,
+        cast: Cast::Multicast([239, 192, 6, 94].into()),
+    };
+    assert_eq!(validate(&config), Ok(()));
+}
+
+#[test]
 fn a_line_slower_than_the_fast_profile_is_a_concern_and_no_problem() {
     let mut config = pair();
     let line = |baud| Link::Serial {
@@ -369,4 +394,64 @@ fn a_line_slower_than_the_fast_profile_is_a_concern_and_no_problem() {
     assert_eq!(found, [expected]);
     config.links[0] = line(115_200);
     assert_eq!(concerns(&config), []);
+}
+
+#[test]
+fn a_firewall_larger_than_a_box_takes_is_refused() {
+    use crate::config::firewall::{Action, Rule, Side, Traffic, Zone};
+    let mut config = pair();
+    let zone = |interface: u8| Zone {
+        name: alloc::format!("zone-{interface}"),
+        interfaces: alloc::vec![interface],
+        anti_spoofing: true,
+    };
+    config.firewall.zones = (0..3).map(zone).collect();
+    let rule = Rule {
+        name: String::new(),
+        traffic: Traffic {
+            from: alloc::vec![Side::Any],
+            to: alloc::vec![Side::Any],
+            ..Traffic::default()
+        },
+        states: Vec::new(),
+        limit: None,
+        connections_max: None,
+        log: None,
+        action: Action::Accept,
+    };
+    config.firewall.rules = alloc::vec![rule; 2222];
+    assert_eq!(validate(&config), Ok(()));
+    config.firewall.rules.push(config.firewall.rules[0].clone());
+    let found = first_problem(&config);
+    let expected = "firewall.rules: 20007 pairs of zones, over all rules and translations, are more than a box takes: write 20000 at most";
+    assert!(found.starts_with(expected), "{found}");
+}
+
+#[test]
+fn masquerading_without_an_address_that_moves_is_a_concern() {
+    use crate::config::firewall::{Families, Side, Traffic, Translation, TranslationKind, Zone};
+    let mut config = pair();
+    let zone = |name: &str, interface| Zone {
+        name: name.into(),
+        interfaces: alloc::vec![interface],
+        anti_spoofing: true,
+    };
+    config.firewall.zones = alloc::vec![zone("outside", 0), zone("inside", 1)];
+    config.firewall.translations = alloc::vec![Translation {
+        name: String::new(),
+        traffic: Traffic {
+            from: alloc::vec![Side::Zone(1)],
+            to: alloc::vec![Side::Zone(0)],
+            ..Traffic::default()
+        },
+        kind: TranslationKind::Masquerade {
+            families: Families::Both,
+        },
+    }];
+    assert_eq!((validate(&config), concerns(&config)), (Ok(()), Vec::new()));
+    config.virtual_addresses.remove(0);
+    config.services.clear();
+    let found: Vec<String> = concerns(&config).iter().map(Problem::to_string).collect();
+    let expected = "firewall.translations[0]: wan has no virtual address, so that masqueraded connections end with a takeover: add a [[virtual-address]] there";
+    assert_eq!(found, [expected]);
 }
