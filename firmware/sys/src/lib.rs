@@ -4,8 +4,11 @@
 
 pub mod block;
 pub mod clock;
+pub mod conntrack;
 pub mod error;
+pub mod memory;
 pub mod mount;
+pub mod napi;
 pub mod netlink;
 pub mod packet;
 pub mod pidfd;

@@ -42,11 +42,11 @@ pub const AT_BOOT: [Virtual; 4] = [
         options: "mode=0755",
         flags: MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC),
     },
-    // Bounded: nothing there may eat the memory of the box.
+    // Bounded: nothing there may eat the memory of the box. Two images of 4 MiB fit.
     Virtual {
         kind: "tmpfs",
         at: "/run",
-        options: "mode=0755,size=4m",
+        options: "mode=0755,size=12m",
         flags: QUIET,
     },
 ];

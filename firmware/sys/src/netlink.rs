@@ -6,11 +6,15 @@
 mod bulk;
 mod error;
 mod notifications;
+mod piecemeal;
+mod ruleset;
 
 pub use bulk::{Bulk, REQUESTS_MAX};
 pub use error::Error;
 pub use notifications::{Notifications, Received};
+pub use piecemeal::Piecemeal;
 
+use core::ops::ControlFlow;
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
@@ -37,6 +41,8 @@ pub enum Protocol {
     Route,
     /// IPVS.
     Generic,
+    /// nf_tables and connection tracking.
+    Netfilter,
 }
 
 /// A codec's reader: `None` for messages that are none of its business.
@@ -179,10 +185,11 @@ fn read(
     })
 }
 
-fn open(protocol: Protocol, groups: &[u32]) -> Result<NlSocket, Error> {
+pub(crate) fn open(protocol: Protocol, groups: &[u32]) -> Result<NlSocket, Error> {
     let family = match protocol {
         Protocol::Route => NlFamily::Route,
         Protocol::Generic => NlFamily::Generic,
+        Protocol::Netfilter => NlFamily::Netfilter,
     };
     let socket = NlSocket::connect(family, None, Groups::new_groups(groups))
         .map_err(crate::Error::io("opening a netlink socket"))?;
@@ -193,7 +200,11 @@ fn open(protocol: Protocol, groups: &[u32]) -> Result<NlSocket, Error> {
 }
 
 /// One datagram; its length.
-fn receive(socket: &NlSocket, buffer: &mut [u8], attempt: &'static str) -> Result<usize, Error> {
+pub(crate) fn receive(
+    socket: &NlSocket,
+    buffer: &mut [u8],
+    attempt: &'static str,
+) -> Result<usize, Error> {
     loop {
         match socket.recv(&mut *buffer, Msg::TRUNC) {
             Ok((length, _)) if length <= buffer.len() => return Ok(length),
@@ -207,7 +218,30 @@ fn receive(socket: &NlSocket, buffer: &mut [u8], attempt: &'static str) -> Resul
     }
 }
 
-fn borrow(socket: &NlSocket) -> BorrowedFd<'_> {
+/// The datagram that waits in a socket that never blocks, as its length; else why there is none to be had.
+pub(crate) fn receive_waiting(
+    socket: &NlSocket,
+    buffer: &mut [u8],
+    attempt: &'static str,
+) -> Result<ControlFlow<Received, usize>, Error> {
+    loop {
+        match socket.recv(&mut *buffer, Msg::TRUNC) {
+            Ok((length, _)) if length <= buffer.len() => return Ok(ControlFlow::Continue(length)),
+            // One that was cut off is one that is lost.
+            Ok(_) => return Ok(ControlFlow::Break(Received::Overrun)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(ControlFlow::Break(Received::All));
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                return Ok(ControlFlow::Break(Received::Overrun));
+            }
+            Err(error) => return Err(crate::Error::io(attempt)(error).into()),
+        }
+    }
+}
+
+pub(crate) fn borrow(socket: &NlSocket) -> BorrowedFd<'_> {
     // SAFETY: the socket closes its descriptor when dropped, and the borrow keeps it from that.
     unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
 }

@@ -31,14 +31,28 @@ impl Signals {
     }
 }
 
-/// Signals that wait, each with the PID of its sender (0: the kernel), until there is none.
+/// Who sent a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// For the keyboard, a terminal that is gone, a child that has ended.
+    Kernel,
+    /// Somebody with kill(2) and its like.
+    Process,
+}
+
+/// Signals that wait, each with its sender, until there is none.
 impl Iterator for Signals {
-    type Item = (Signal, u32);
+    type Item = (Signal, Sender);
 
     fn next(&mut self) -> Option<Self::Item> {
         let info = self.0.read_signal().ok().flatten()?;
         let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
-        Some((signal, info.ssi_pid))
+        // SI_FROMUSER in asm-generic/siginfo.h. The PID would not tell: it is 0 from another PID namespace, too.
+        let sender = match info.ssi_code {
+            ..=0 => Sender::Process,
+            1.. => Sender::Kernel,
+        };
+        Some((signal, sender))
     }
 }
 
@@ -75,7 +89,7 @@ mod tests {
         assert_eq!(signals.next(), None);
         nix::sys::signal::raise(Signal::SIGUSR2).unwrap();
         poll::until(&mut [poll::readable(signals.as_fd())], None).unwrap();
-        assert_eq!(signals.next(), Some((Signal::SIGUSR2, std::process::id())));
+        assert_eq!(signals.next(), Some((Signal::SIGUSR2, Sender::Process)));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Runs `test` on a thread in a network namespace of its own, after these `ip` commands; passes the test
 /// over with a word where that is not allowed.
@@ -60,4 +61,22 @@ pub(crate) fn ip(words: &str) {
 pub(crate) fn ip_prints(words: &str) -> String {
     let output = Command::new("ip").args(words.split(' ')).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// What `nft` prints, with these words, in the namespace of this thread.
+pub(crate) fn nft_prints(words: &str) -> String {
+    let output = Command::new("nft").args(words.split(' ')).output().unwrap();
+    assert!(output.status.success(), "nft {words}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Has `nft` load this text in the namespace of this thread.
+pub(crate) fn nft_loads(text: &str) {
+    let mut nft = Command::new("nft");
+    let mut nft = nft.args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = nft.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let status = nft.wait().unwrap();
+    assert!(status.success(), "nft: {status}\n{text}");
 }

@@ -1,5 +1,5 @@
-//! UDP sockets for heartbeats, each bound to one device: to one peer, to a network's broadcast address
-//! or to a multicast group. They never block, never leave the device, and go out before other traffic.
+//! UDP sockets between the boxes, for heartbeats and state sync, each bound to one device: to one peer, to a broadcast address
+//! or to a multicast group. They never block and never leave the device; unless they carry bulk they go out before other traffic.
 
 use crate::Error;
 use nix::errno::Errno;
@@ -18,7 +18,7 @@ const PRIORITY: i32 = 6;
 /// Class selector 6, network control (RFC 2474): switches that know it let it pass first.
 const TRAFFIC_CLASS: i32 = 0xc0;
 
-/// Where heartbeats of a link go.
+/// Where what is sent goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// To the peer.
@@ -38,7 +38,7 @@ impl Destination {
     }
 }
 
-/// A heartbeat link over UDP.
+/// A way to the other box over one device.
 #[derive(Debug)]
 pub struct UdpLink {
     socket: UdpSocket,
@@ -75,13 +75,38 @@ impl UdpLink {
             socket.as_raw_fd(),
             &SockaddrStorage::from(SocketAddr::new(at_home, port)),
         )
-        .map_err(Error::during("binding a heartbeat socket on"))
+        .map_err(Error::during("binding a UDP socket on"))
         .map_err(at)?;
         Ok(UdpLink {
             socket: socket.into(),
             to: SocketAddr::new(address, port),
             own,
         })
+    }
+
+    /// Prepares it for much at once: room for so many bytes each way, and no precedence, so that heartbeats on the
+    /// same wire go first.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn carry_bulk(&self, room_bytes: usize) -> Result<(), Error> {
+        let failed = "preparing a socket for bulk on";
+        let socket = &self.socket;
+        // Above the system's limit only CAP_NET_ADMIN may go; up to it anybody.
+        if setsockopt(socket, sockopt::RcvBufForce, &room_bytes).is_err() {
+            setsockopt(socket, sockopt::RcvBuf, &room_bytes).map_err(Error::during(failed))?;
+        }
+        if setsockopt(socket, sockopt::SndBufForce, &room_bytes).is_err() {
+            setsockopt(socket, sockopt::SndBuf, &room_bytes).map_err(Error::during(failed))?;
+        }
+        // The kernel derives the priority from the class, so the class comes first.
+        let plain = if self.to.is_ipv4() {
+            setsockopt(socket, sockopt::Ipv4Tos, &0)
+        } else {
+            setsockopt(socket, sockopt::Ipv6TClass, &0)
+        };
+        let plain = plain.and_then(|()| setsockopt(socket, sockopt::Priority, &0));
+        plain.map_err(Error::during(failed))
     }
 
     /// Sends one datagram.
@@ -93,7 +118,7 @@ impl UdpLink {
         self.socket
             .send_to(datagram, self.to)
             .map(|_| ())
-            .map_err(Error::io("sending a heartbeat"))
+            .map_err(Error::io("sending a datagram"))
     }
 
     /// The next datagram that waits, with its sender; `None` where none does. What this box itself sent
@@ -108,7 +133,7 @@ impl UdpLink {
                 Ok(received) => return Ok(Some(received)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("receiving heartbeats")(error)),
+                Err(error) => return Err(Error::io("receiving datagrams")(error)),
             }
         }
     }
@@ -120,7 +145,7 @@ impl AsFd for UdpLink {
     }
 }
 
-/// A socket with what all heartbeats share.
+/// A socket with what all of them share.
 fn bare(address: IpAddr) -> Result<OwnedFd, Error> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let family = if address.is_ipv4() {
@@ -129,7 +154,7 @@ fn bare(address: IpAddr) -> Result<OwnedFd, Error> {
         AddressFamily::Inet6
     };
     let socket = socket(family, SockType::Datagram, flags, None)
-        .map_err(Error::during("opening a heartbeat socket on"))?;
+        .map_err(Error::during("opening a UDP socket on"))?;
     set(&socket, sockopt::ReuseAddr, &true)?;
     set(&socket, sockopt::IpFreebind, &true)?;
     set(&socket, sockopt::Priority, &PRIORITY)?;
@@ -147,7 +172,7 @@ fn set<O: nix::sys::socket::SetSockOpt>(
     option: O,
     value: &O::Val,
 ) -> Result<(), Error> {
-    setsockopt(socket, option, value).map_err(Error::during("preparing a heartbeat socket on"))
+    setsockopt(socket, option, value).map_err(Error::during("preparing a UDP socket on"))
 }
 
 /// Joins by device, not by address as nix would: the address need not be set yet.

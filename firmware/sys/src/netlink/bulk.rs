@@ -1,12 +1,11 @@
 //! Many requests at once, their answers as they come. Nothing here waits for an answer: the caller keeps
 //! count of what it asked, and asks no more at once than `REQUESTS_MAX`, so that the answers find room.
 
-use super::{Error, Protocol, RECEIVE_BYTES, Received, borrow, open};
+use super::{Error, Protocol, RECEIVE_BYTES, Received, borrow, open, receive_waiting};
+use core::ops::ControlFlow;
 use neli::consts::socket::Msg;
 use neli::socket::NlSocket;
 use netlink::{KernelError, Outcome, messages};
-use nix::libc;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Requests that may be unanswered: an answer takes about 1 kB of a receive buffer that has 200 kB by default.
@@ -57,16 +56,9 @@ impl Bulk {
     ) -> Result<Received, Error> {
         const ATTEMPT: &str = "reading answers";
         loop {
-            let length = match self.socket.recv(self.buffer.as_mut_slice(), Msg::empty()) {
-                Ok((length, _)) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Received::All);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    return Ok(Received::Overrun);
-                }
-                Err(error) => return Err(crate::Error::io(ATTEMPT)(error).into()),
+            let length = match receive_waiting(&self.socket, &mut self.buffer, ATTEMPT)? {
+                ControlFlow::Continue(length) => length,
+                ControlFlow::Break(ended) => return Ok(ended),
             };
             for message in messages(self.buffer.get(..length).unwrap_or_default()) {
                 let decode = |error| Error::Decode(ATTEMPT, error);
@@ -93,6 +85,7 @@ impl AsFd for Bulk {
 mod tests {
     use super::*;
     use crate::testing::{in_own_network, ip_prints};
+    use nix::libc;
     use plan::config::Prefix;
     use plan::kernel::Address;
 

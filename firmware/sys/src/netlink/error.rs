@@ -1,5 +1,6 @@
 //! Why the kernel did not do or say what was asked: what was attempted comes from the request itself.
 
+use netlink::nftables::{Refusal, Unsayable};
 use netlink::{DecodeError, EncodeError, KernelError};
 use nix::libc;
 use std::fmt;
@@ -13,6 +14,10 @@ pub enum Error {
     Decode(&'static str, DecodeError),
     /// The kernel refused, for this reason.
     Refused(&'static str, KernelError),
+    /// The ruleset is not consistent.
+    Unsayable(Unsayable),
+    /// The kernel refused a ruleset, for the first of these reasons; it still holds what it held.
+    RulesetRefused(Refusal),
     /// The table kept changing while it was read; ask again later.
     Unsteady(&'static str),
     /// Nothing of the kind asked for was in the answer.
@@ -27,6 +32,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Error::Refused(_, error) => Some(error.errno),
+            Error::RulesetRefused(refusal) => Some(refusal.error.errno),
             _ => None,
         }
     }
@@ -52,6 +58,8 @@ impl fmt::Display for Error {
             Error::Encode(error) => error.fmt(f),
             Error::Decode(attempt, error) => write!(f, "{attempt}: {error}"),
             Error::Refused(attempt, error) => write!(f, "{attempt}: {error}"),
+            Error::Unsayable(error) => error.fmt(f),
+            Error::RulesetRefused(refusal) => write!(f, "loading the ruleset: {refusal}"),
             Error::Unsteady(attempt) => write!(f, "{attempt}: it changes all the time; try again"),
             Error::NoAnswer(attempt) => write!(f, "{attempt}: the kernel did not answer"),
             Error::Socket(error) => error.fmt(f),

@@ -1,12 +1,10 @@
 //! A socket that the kernel tells of its changes, and that never blocks.
 
-use super::{Decode, Error, Protocol, RECEIVE_BYTES, borrow, open};
-use neli::consts::socket::Msg;
+use super::{Decode, Error, Protocol, RECEIVE_BYTES, borrow, open, receive_waiting};
+use core::ops::ControlFlow;
 use neli::socket::NlSocket;
 use netlink::messages;
-use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Room for notifications while we are busy: some thousand of them.
@@ -56,22 +54,11 @@ impl Notifications {
     ) -> Result<Received, Error> {
         const ATTEMPT: &str = "reading notifications";
         loop {
-            let length = match self.socket.recv(self.buffer.as_mut_slice(), Msg::TRUNC) {
-                Ok((length, _)) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Received::All);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    return Ok(Received::Overrun);
-                }
-                Err(error) => return Err(crate::Error::io(ATTEMPT)(error).into()),
+            let length = match receive_waiting(&self.socket, &mut self.buffer, ATTEMPT)? {
+                ControlFlow::Continue(length) => length,
+                ControlFlow::Break(ended) => return Ok(ended),
             };
-            // One that was cut off is one that is lost.
-            let Some(datagram) = self.buffer.get(..length) else {
-                return Ok(Received::Overrun);
-            };
-            for message in messages(datagram) {
+            for message in messages(self.buffer.get(..length).unwrap_or_default()) {
                 let found = message.and_then(|message| decode(&message));
                 found
                     .map_err(|error| Error::Decode(ATTEMPT, error))?

@@ -7,6 +7,7 @@ use netlink::event::{self, Event};
 use netlink::{address, ipvs, link, route};
 use plan::config::Prefix;
 use plan::kernel::{Address, Device, Route};
+use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 const CABLE: &str = "link add lan0 address 02:00:00:00:00:01 type veth peer name lan1";
@@ -93,6 +94,36 @@ fn the_kernel_holds_what_was_asked() {
             []
         );
         assert_eq!(ip_prints("route show proto 80"), "");
+    });
+}
+
+#[test]
+fn a_virtual_address_is_never_the_source_of_what_the_box_says() {
+    in_own_network(&[CABLE, "link set lan1 up"], || {
+        let mut socket = Netlink::open(Protocol::Route).unwrap();
+        let index = device(&mut socket, "lan0").index;
+        socket.execute(&link::set_up(index, None).unwrap()).unwrap();
+        // Each virtual address resembles its target more than the box's own does.
+        for (own, virtual_one, target, length) in [
+            ("192.0.2.1", "192.0.2.80", "192.0.2.81:9", 24),
+            ("2001:db8::1:1", "2001:db8::80", "[2001:db8::81]:9", 64),
+        ] {
+            let [own, virtual_one] = [own, virtual_one].map(|text| Address {
+                index,
+                prefix: prefix(text, length),
+            });
+            socket.execute(&address::add(&own).unwrap()).unwrap();
+            let added = address::add_virtual(&virtual_one).unwrap();
+            socket.execute(&added).unwrap();
+            let any = if own.prefix.address.is_ipv4() {
+                "0.0.0.0:0"
+            } else {
+                "[::]:0"
+            };
+            let asker = UdpSocket::bind(any).unwrap();
+            asker.connect(target).unwrap();
+            assert_eq!(asker.local_addr().unwrap().ip(), own.prefix.address);
+        }
     });
 }
 

@@ -1,4 +1,4 @@
-//! Frames that come in, on any device, and pass a filter.
+//! Frames that come in, on one device or any, and pass a filter.
 
 use super::FAMILY;
 use crate::Error;
@@ -12,6 +12,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// of its kind says the same.
 const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
 
+const ATTEMPT: &str = "listening to frames";
+
+/// All devices, those to come as well.
+const ANY_DEVICE: u32 = 0;
+
 /// Receives frames of one ethertype; what this box sends is not among them.
 #[derive(Debug)]
 pub struct PacketListener(OwnedFd);
@@ -22,15 +27,29 @@ impl PacketListener {
     /// # Errors
     /// EPERM without CAP_NET_RAW; EINVAL for a filter that the kernel can't follow.
     pub fn open(ethertype: u16, filter: &[Instruction]) -> Result<Self, Error> {
-        const ATTEMPT: &str = "listening to frames";
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        // Protocol 0: nothing comes in before the filter is there.
-        let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None)
-            .map_err(Error::during(ATTEMPT))?;
+        let socket = prepared(filter)?;
         setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)
             .map_err(Error::during(ATTEMPT))?;
-        attach(&socket, filter).map_err(Error::during(ATTEMPT))?;
-        bind(&socket, ethertype).map_err(Error::during(ATTEMPT))?;
+        bind(&socket, ethertype, ANY_DEVICE).map_err(Error::during(ATTEMPT))?;
+        Ok(PacketListener(socket))
+    }
+
+    /// Listens on the device of that index alone, with room for `buffer_bytes`.
+    ///
+    /// # Errors
+    /// As `open`; ENODEV where there is no such device.
+    pub fn open_on(
+        index: u32,
+        ethertype: u16,
+        filter: &[Instruction],
+        buffer_bytes: usize,
+    ) -> Result<Self, Error> {
+        let socket = prepared(filter)?;
+        // Above the system's limit only CAP_NET_ADMIN may go; up to it anybody.
+        if setsockopt(&socket, sockopt::RcvBufForce, &buffer_bytes).is_err() {
+            setsockopt(&socket, sockopt::RcvBuf, &buffer_bytes).map_err(Error::during(ATTEMPT))?;
+        }
+        bind(&socket, ethertype, index).map_err(Error::during(ATTEMPT))?;
         Ok(PacketListener(socket))
     }
 
@@ -40,7 +59,7 @@ impl PacketListener {
     /// # Errors
     /// ENETDOWN and the like, each told once; go on receiving.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<(u32, usize)>, Error> {
-        let mut from = link_address(0);
+        let mut from = link_address(0, ANY_DEVICE);
         let mut from_bytes = crate::length_of::<libc::sockaddr_ll>();
         loop {
             // SAFETY: pointers and lengths describe `buffer` and `from`, which outlive the call.
@@ -74,6 +93,15 @@ impl AsFd for PacketListener {
     }
 }
 
+/// Protocol 0: nothing comes in before the filter is there.
+fn prepared(filter: &[Instruction]) -> Result<OwnedFd, Error> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None)
+        .map_err(Error::during(ATTEMPT))?;
+    attach(&socket, filter).map_err(Error::during(ATTEMPT))?;
+    Ok(socket)
+}
+
 fn attach(socket: &OwnedFd, filter: &[Instruction]) -> Result<(), Errno> {
     let mut program: Vec<libc::sock_filter> = filter.iter().map(sock_filter).collect();
     let program = libc::sock_fprog {
@@ -102,20 +130,19 @@ fn sock_filter(instruction: &Instruction) -> libc::sock_filter {
     }
 }
 
-/// On all devices, those to come as well.
-fn bind(socket: &OwnedFd, ethertype: u16) -> Result<(), Errno> {
-    let address = link_address(ethertype.to_be());
+fn bind(socket: &OwnedFd, ethertype: u16, index: u32) -> Result<(), Errno> {
+    let address = link_address(ethertype.to_be(), index);
     let length = crate::length_of::<libc::sockaddr_ll>();
     // SAFETY: pointer and length describe `address`, which outlives the call.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
     Errno::result(result).map(|_| ())
 }
 
-fn link_address(protocol: u16) -> libc::sockaddr_ll {
+fn link_address(protocol: u16, index: u32) -> libc::sockaddr_ll {
     libc::sockaddr_ll {
         sll_family: FAMILY,
         sll_protocol: protocol,
-        sll_ifindex: 0,
+        sll_ifindex: libc::c_int::try_from(index).unwrap_or(0),
         sll_hatype: 0,
         sll_pkttype: 0,
         sll_halen: 0,
@@ -145,6 +172,37 @@ mod tests {
         let claim = claim::parse(&buffer[..length]).unwrap();
         assert_eq!(claim.mac, MAC);
         (index, claim.address)
+    }
+
+    #[test]
+    fn on_one_device_the_others_are_not_heard() {
+        between_two_boxes(|boxes| {
+            boxes.enter(0);
+            crate::testing::ip("link add near type veth peer name far");
+            crate::testing::ip("link set near up");
+            crate::testing::ip("link set far up");
+            let [near, far] = ["near", "far"].map(|name| if_nametoindex(name).unwrap());
+            // Passes all.
+            let filter = [Instruction {
+                code: 6,
+                jump_true: 0,
+                jump_false: 0,
+                operand: u32::MAX,
+            }];
+            let listener = PacketListener::open_on(far, 0x88b5, &filter, 4 << 20).unwrap();
+            let own = PacketSocket::open().unwrap();
+            let frame = [[0xff; 6], MAC].concat();
+            // The first one arrives at the near end.
+            for index in [far, near] {
+                own.send(index, &[&frame[..], &[0x88, 0xb5], &[0; 46]].concat())
+                    .unwrap();
+            }
+            let deadline_us = crate::clock::monotonic_us() + 5_000_000;
+            let mut fds = [poll::readable(listener.as_fd())];
+            assert_ne!(poll::until(&mut fds, Some(deadline_us)), Ok(0));
+            assert_eq!(listener.receive(&mut [0; 60]), Ok(Some((far, 60))));
+            assert_eq!(listener.receive(&mut [0; 60]), Ok(None));
+        });
     }
 
     /// The strangers' frames come first: what is heard first shows that they were kept out.

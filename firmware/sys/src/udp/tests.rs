@@ -92,6 +92,6 @@ fn a_missing_device_is_named() {
     let error = UdpLink::open("nodev9", own, unicast("192.0.2.2"), 694).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "preparing a heartbeat socket on nodev9: ENODEV: No such device"
+        "preparing a UDP socket on nodev9: ENODEV: No such device"
     );
 }
