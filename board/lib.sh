@@ -6,6 +6,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${POLLUX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pollux}
 musl_target=x86_64-unknown-linux-musl
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+# /init is built with other settings than host tools, which share crates with it: side by side they would be built anew each time.
+init_target_dir=$CARGO_TARGET_DIR/init
+init_binary=$init_target_dir/$musl_target/release/pollux
 
 say() { printf '%s\n' "$@" >&2; }
 die() { say "$@"; exit 1; }

@@ -5,7 +5,9 @@ use crate::cd;
 use crate::medium::{self, Contents, Kind};
 use crate::source::Source;
 use anyhow::{Context, Result, ensure};
+use plan::config::{Config, Device as Identity, Interface};
 use plan::image::{self, IMAGE_BYTES_MAX, Image};
+use plan::kernel::Device;
 use plan::medium::{DIRECTORY, SLOTS};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -34,13 +36,60 @@ pub(crate) fn check(file: &Path) -> Result<()> {
         "  services           {} with {servers} servers",
         config.services.len()
     );
+    println!("  firewall           {}", firewall(&config));
     println!(
-        "  image              {image_bytes} of {IMAGE_BYTES_MAX} bytes, digest {:016x}",
+        "  image              {image_bytes} bytes, for slots of {} KiB; digest {:016x}",
+        image::slot_bytes(image_bytes) >> 10,
         image::digest(&config)
     );
     for concern in plan::validate::concerns(&config) {
         eprintln!("warning: {concern}");
     }
+    Ok(())
+}
+
+/// What a config filters, in a few words.
+fn firewall(config: &Config) -> String {
+    let firewall = &config.firewall;
+    if firewall.zones.is_empty() {
+        return "none: without a [[zone]] nothing is filtered".to_owned();
+    }
+    format!(
+        "{} zones, {} rules, {} policies, {} translations; the rest is closed",
+        firewall.zones.len(),
+        firewall.rules.len(),
+        firewall.policies.len(),
+        firewall.translations.len()
+    )
+}
+
+/// Prints the ruleset of one box. Here are no cards: those known by MAC address are called as their interface.
+pub(crate) fn rules(node: &str, file: &Path) -> Result<()> {
+    let source = Source::open(file)?;
+    source.require_node(node)?;
+    let position = source.config.node_index(node).unwrap_or_default();
+    let attached = source.config.interfaces.iter().filter_map(|interface| {
+        let attachment = interface.on.get(position)?.as_ref()?;
+        Some((interface, &attachment.device))
+    });
+    let device = |(index, (interface, identity)): (u32, (&Interface, &Identity))| Device {
+        index,
+        name: match identity {
+            Identity::Name(name) => name.clone(),
+            Identity::Mac(_) => interface.name.clone(),
+        },
+        mac: match identity {
+            Identity::Name(_) => [0; 6],
+            Identity::Mac(mac) => *mac,
+        },
+        permanent_mac: None,
+        up: true,
+        carrier: true,
+        mtu_bytes: 1500,
+    };
+    let devices: Vec<Device> = (2..).zip(attached).map(device).collect();
+    let ruleset = plan::firewall::ruleset(&source.config, position, &devices);
+    print!("{}", crate::nft::text(&ruleset));
     Ok(())
 }
 

@@ -15,13 +15,19 @@ pub(crate) struct Diagnostic {
     pub help: String,
 }
 
-/// Shows `diagnostics` in the order of the file, as rustc would.
+/// Problems that are shown: who has more of them has made the same mistake again and again.
+const SHOWN_MAX: usize = 100;
+
+/// Shows `diagnostics` in the order of the file, as rustc would; of very many the first.
 pub(crate) fn render(file: &str, text: &str, diagnostics: &[Diagnostic]) -> String {
     let mut sorted: Vec<_> = diagnostics.iter().collect();
     sorted.sort_by_key(|diagnostic| diagnostic.span.start);
     let mut out = String::new();
-    for diagnostic in sorted {
+    for diagnostic in sorted.into_iter().take(SHOWN_MAX) {
         render_one(&mut out, file, text, diagnostic);
+    }
+    if diagnostics.len() > SHOWN_MAX {
+        let _ = writeln!(out, "the first {SHOWN_MAX} are shown, mend them first");
     }
     let count = diagnostics.len();
     let plural = if count == 1 { "" } else { "s" };
@@ -146,6 +152,19 @@ mod tests {
         let known = ["name", "number", "priority"];
         assert_eq!(nearest("prioritiy", known), Some("priority"));
         assert_eq!(nearest("colour", known), None);
+    }
+
+    #[test]
+    fn of_very_many_the_first_are_shown() {
+        let line = |number: usize| Diagnostic {
+            span: 2 * number..2 * number,
+            message: "wrong".into(),
+            help: "right".into(),
+        };
+        let diagnostics: Vec<_> = (0..1000).map(line).collect();
+        let told = render("f", &"x\n".repeat(1000), &diagnostics);
+        assert_eq!(told.matches("error: ").count(), SHOWN_MAX);
+        assert!(told.contains("--> f:100:1") && told.contains("f: 1000 problems"));
     }
 
     #[test]

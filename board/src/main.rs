@@ -7,6 +7,7 @@ mod diagnostic;
 mod fat;
 mod iso;
 mod medium;
+mod nft;
 mod read;
 mod source;
 
@@ -45,6 +46,14 @@ enum Command {
         /// Image file, medium (file or device) or directory
         path: PathBuf,
     },
+    /// Print the firewall of a config file as one box will load it, in the words of nft(8)
+    Rules {
+        /// The box
+        #[arg(long)]
+        node: String,
+        /// The config file (TOML)
+        file: PathBuf,
+    },
     /// Print a new random key for `[cluster]`
     Keygen,
     /// Make or update the config medium of one box
@@ -76,10 +85,10 @@ struct Media {
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
 struct Kind {
-    /// A floppy disk of 1.44 MB
+    /// A floppy disk of 1.44 MB; a large config wants a USB stick
     #[arg(long, conflicts_with = "usb")]
     floppy: bool,
-    /// A USB stick or disk; takes 16 MiB
+    /// A USB stick or disk; takes 16 MiB, for a large config up to 64 MiB
     #[arg(long)]
     usb: bool,
     /// An existing medium of either kind: write its older slot, leave the newer one alone
@@ -116,6 +125,7 @@ fn main() -> ExitCode {
             generation,
         } => commands::build(&file, &out, generation),
         Command::Show { path } => commands::show(&path),
+        Command::Rules { node, file } => commands::rules(&node, &file),
         Command::Keygen => commands::keygen(),
         Command::Media(options) => commands::media(&options),
         Command::Iso(options) => iso::run(&options),

@@ -2,31 +2,23 @@
 //! text beside them. The slots have their full size from the start and are overwritten in place, so that an
 //! update never moves the newer one: whenever the medium is pulled, the box finds the old config or the new.
 
+mod layout;
+
+pub(crate) use layout::Kind;
+
 use super::fat;
 use anyhow::{Context, Result, bail, ensure};
-use fatfs::{
-    Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, ReadWriteSeek, Time,
-    TimeProvider,
-};
+use fatfs::{Date, DateTime, FileSystem, FsOptions, ReadWriteSeek, Time, TimeProvider};
+use layout::{Layout, SECTOR_BYTES};
 use plan::config::Config;
-use plan::image::{self, IMAGE_BYTES_MAX, Image};
-use plan::medium::{CONFIG, LABEL, NODE, SLOTS, node_name, node_text};
+use plan::image::{self, IMAGE_BYTES_MAX, Image, SLOT_BYTES_MIN};
+use plan::medium::{CONFIG, NODE, SLOTS, node_name, node_text};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 /// Most bytes read of a text on a medium that others may have written.
 const TEXT_BYTES_MAX: u64 = 4096;
 const WORN_OUT: &str =
     "the medium does not hold what was written to it: it is worn out, use another one";
-const SECTOR_BYTES: u16 = 512;
-
-/// What a medium is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// 1.44 MB, FAT12, 18 sectors a track.
-    Floppy,
-    /// 16 MiB, FAT16; the rest of a larger stick stays unused.
-    Usb,
-}
 
 /// What goes on a medium.
 pub(crate) struct Contents<'a> {
@@ -48,21 +40,21 @@ pub(crate) struct Medium {
 
 /// The bytes of a new medium; the same contents and generation give the same bytes.
 pub(crate) fn blank(kind: Kind, contents: &Contents<'_>, generation: u64) -> Result<Vec<u8>> {
-    let mut disk = Cursor::new(vec![
-        0;
-        usize::try_from(kind.sectors())?
-            * usize::from(SECTOR_BYTES)
-    ]);
+    let mut image = image::encode(contents.config, generation)?;
+    let layout = Layout::new(kind, image.len(), contents.text.len())?;
+    let disk_bytes = usize::try_from(layout.volume_sectors)? * usize::from(SECTOR_BYTES);
+    let mut disk = Cursor::new(vec![0; disk_bytes]);
     let serial = image::digest(contents.config).to_le_bytes();
     let volume_id = serial.first_chunk().copied().map_or(0, u32::from_le_bytes);
-    fatfs::format_volume(&mut disk, kind.format(volume_id)).context("cannot format")?;
+    fatfs::format_volume(&mut disk, layout.format(volume_id)).context("cannot format")?;
     {
         let volume = FileSystem::new(&mut disk, options()).context("cannot mount")?;
         let root = volume.root_dir();
         let [first, second] = SLOTS;
-        root.create_file(first)?
-            .write_all(&slot(contents.config, generation)?)?;
-        root.create_file(second)?.write_all(&[0; IMAGE_BYTES_MAX])?;
+        image.resize(layout.slot_bytes, 0);
+        root.create_file(first)?.write_all(&image)?;
+        image.fill(0);
+        root.create_file(second)?.write_all(&image)?;
         root.create_file(NODE)?
             .write_all(node_text(contents.node).as_bytes())?;
         root.create_file(CONFIG)?
@@ -73,7 +65,7 @@ pub(crate) fn blank(kind: Kind, contents: &Contents<'_>, generation: u64) -> Res
 }
 
 /// Writes a config to the slot that does not hold the newest one, and the text beside it; answers with the
-/// slot's name. `sync` makes what was written so far durable.
+/// slot's name. `sync` makes what was written so far durable. What does not fit changes nothing.
 pub(crate) fn update(
     mut disk: impl ReadWriteSeek,
     sync: &dyn Fn() -> io::Result<()>,
@@ -88,31 +80,62 @@ pub(crate) fn update(
     } else {
         first
     };
-    let bytes = slot(contents.config, generation)?;
+    let mut bytes = image::encode(contents.config, generation)?;
+    let slot_bytes = room(&volume, older, bytes.len(), contents.text.len())?;
+    bytes.resize(slot_bytes, 0);
     {
         let mut file = volume.root_dir().create_file(older)?;
         file.write_all(&bytes)?;
         file.flush()?;
     }
     sync()?;
-    ensure!(
-        read(&volume, older, IMAGE_BYTES_MAX as u64) == bytes,
-        WORN_OUT
-    );
+    ensure!(read(&volume, older, slot_bytes as u64) == bytes, WORN_OUT);
     // Only now: should this be torn, the box does not read it.
     let mut file = volume.root_dir().create_file(CONFIG)?;
     file.truncate()?;
     file.write_all(contents.text.as_bytes())
-        .context("the new config is written, but its text does not fit")?;
+        .context("the new config is written, but its text is not")?;
     drop(file);
     volume.unmount()?;
     sync()?;
     let volume = mount(&mut disk).context(WORN_OUT)?;
-    ensure!(
-        read(&volume, older, IMAGE_BYTES_MAX as u64) == bytes,
-        WORN_OUT
-    );
+    ensure!(read(&volume, older, slot_bytes as u64) == bytes, WORN_OUT);
     Ok(older)
+}
+
+/// How long slot `name` is or, if it was cut short or lost, is to be again. It must hold the image, and the volume
+/// the text.
+fn room<T: ReadWriteSeek>(
+    volume: &FileSystem<T>,
+    name: &str,
+    image_bytes: usize,
+    text_bytes: usize,
+) -> Result<usize> {
+    let root = volume.root_dir();
+    let length = |name| {
+        let file = root.open_file(name);
+        file.and_then(|mut file| file.seek(SeekFrom::End(0)))
+            .unwrap_or(0)
+    };
+    let slots_bytes = SLOTS.map(|slot| usize::try_from(length(slot)).unwrap_or(usize::MAX));
+    let longest_bytes = slots_bytes.into_iter().max().unwrap_or(0);
+    let slot_bytes = longest_bytes.clamp(SLOT_BYTES_MIN, IMAGE_BYTES_MAX);
+    ensure!(
+        image_bytes <= slot_bytes,
+        "the config takes {} KiB, and its slots hold {} KiB: make the medium anew, with --force",
+        image_bytes.div_ceil(1 << 10),
+        slot_bytes >> 10
+    );
+    let free = volume.stats()?;
+    let cluster_bytes = u64::from(free.cluster_size());
+    let clusters = |bytes: u64| bytes.div_ceil(cluster_bytes);
+    let more = |name, bytes: usize| clusters(bytes as u64).saturating_sub(clusters(length(name)));
+    ensure!(
+        more(name, slot_bytes) + more(CONFIG, text_bytes) <= free.free_clusters().into(),
+        "{} KiB of text do not fit beside its slots: make the medium anew, with --force",
+        text_bytes.div_ceil(1 << 10)
+    );
+    Ok(slot_bytes)
 }
 
 /// Reads a medium.
@@ -147,49 +170,6 @@ pub(crate) fn choose(slots: &[Vec<u8>; 2]) -> Result<(String, Image)> {
             bail!("{}", reasons.join("; "))
         }
     }
-}
-
-impl Kind {
-    fn sectors(self) -> u32 {
-        match self {
-            Self::Floppy => 2880,
-            Self::Usb => 32_768,
-        }
-    }
-
-    fn format(self, volume_id: u32) -> FormatVolumeOptions {
-        let mut label = [b' '; 11];
-        label
-            .iter_mut()
-            .zip(LABEL.bytes())
-            .for_each(|(to, from)| *to = from);
-        let options = FormatVolumeOptions::new()
-            .total_sectors(self.sectors())
-            .volume_label(label)
-            .volume_id(volume_id);
-        match self {
-            Self::Floppy => {
-                let geometry = options
-                    .fat_type(FatType::Fat12)
-                    .media(0xf0)
-                    .sectors_per_track(18)
-                    .heads(2)
-                    .drive_num(0);
-                geometry.max_root_dir_entries(224).bytes_per_cluster(512)
-            }
-            Self::Usb => options
-                .fat_type(FatType::Fat16)
-                .media(0xf8)
-                .bytes_per_cluster(2048),
-        }
-    }
-}
-
-/// A config as it fills a slot.
-fn slot(config: &Config, generation: u64) -> Result<Vec<u8>> {
-    let mut slot = image::encode(config, generation)?;
-    slot.resize(IMAGE_BYTES_MAX, 0);
-    Ok(slot)
 }
 
 fn slots<T: ReadWriteSeek>(volume: &FileSystem<T>) -> [Vec<u8>; 2] {
@@ -267,190 +247,4 @@ impl<T> Write for ReadOnly<T> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
-mod tests {
-    use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    const EXAMPLE: &str = include_str!("../examples/pair.toml");
-
-    fn config(weight: u16) -> Config {
-        let mut config = super::super::read::read(EXAMPLE).config;
-        config.services[0].servers[0].weight = weight;
-        config
-    }
-
-    fn contents<'a>(config: &'a Config, text: &'a str) -> Contents<'a> {
-        Contents {
-            node: "castor",
-            config,
-            text,
-        }
-    }
-
-    fn write(disk: &mut Vec<u8>, config: &Config, generation: u64) -> &'static str {
-        update(
-            Cursor::new(disk),
-            &|| Ok(()),
-            &contents(config, EXAMPLE),
-            generation,
-        )
-        .unwrap()
-    }
-
-    fn newest(disk: &[u8]) -> (String, Image) {
-        choose(&load(ReadOnly(Cursor::new(disk))).unwrap().slots).unwrap()
-    }
-
-    #[test]
-    fn a_new_medium_holds_what_it_was_made_of() {
-        for (kind, bytes) in [(Kind::Floppy, 1_474_560), (Kind::Usb, 16_777_216)] {
-            let disk = blank(kind, &contents(&config(1), EXAMPLE), 5).unwrap();
-            assert_eq!(disk.len(), bytes);
-            assert_eq!(
-                disk,
-                blank(kind, &contents(&config(1), EXAMPLE), 5).unwrap()
-            );
-            assert_eq!(
-                load(ReadOnly(Cursor::new(&disk))).unwrap().node.as_deref(),
-                Some("castor")
-            );
-            let (slot, image) = newest(&disk);
-            assert_eq!(
-                (slot.as_str(), image.generation, image.config),
-                ("SLOT-A.PLX", 5, config(1))
-            );
-        }
-    }
-
-    #[test]
-    fn updates_alternate_between_the_slots() {
-        let mut disk = blank(Kind::Floppy, &contents(&config(1), EXAMPLE), 1).unwrap();
-        assert_eq!(write(&mut disk, &config(2), 2), "SLOT-B.PLX");
-        assert_eq!(write(&mut disk, &config(3), 3), "SLOT-A.PLX");
-        assert_eq!(newest(&disk).1.config, config(3));
-    }
-
-    #[test]
-    fn a_damaged_newest_slot_leaves_the_other_and_is_written_next() {
-        let mut disk = blank(Kind::Floppy, &contents(&config(1), EXAMPLE), 1).unwrap();
-        write(&mut disk, &config(2), 2);
-        let image = image::encode(&config(2), 2).unwrap();
-        let at = disk
-            .windows(image.len())
-            .position(|window| window == image)
-            .unwrap();
-        disk[at + 100] ^= 1;
-        assert_eq!(newest(&disk).1.config, config(1));
-        assert_eq!(write(&mut disk, &config(3), 3), "SLOT-B.PLX");
-    }
-
-    #[test]
-    fn a_damaged_file_system_is_neither_read_nor_written() {
-        let mut disk = blank(Kind::Floppy, &contents(&config(1), EXAMPLE), 1).unwrap();
-        // The FAT's entry of cluster 2, where the first slot begins.
-        disk[515] = 1;
-        let before = disk.clone();
-        let outcomes = [
-            load(ReadOnly(Cursor::new(&disk))).err(),
-            update(
-                Cursor::new(&mut disk),
-                &|| Ok(()),
-                &contents(&config(2), EXAMPLE),
-                2,
-            )
-            .err(),
-        ];
-        for error in outcomes {
-            let error = error.unwrap().to_string();
-            assert!(error.starts_with("its file system is damaged"), "{error}");
-        }
-        assert!(disk == before);
-    }
-
-    #[test]
-    fn both_slots_bad_is_said_with_both_reasons() {
-        let reason = choose(&[vec![0xff; 9], Vec::new()])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            reason.starts_with("SLOT-A.PLX: not a Pollux config image")
-                && reason.contains("SLOT-B.PLX: the slot is empty"),
-            "{reason}"
-        );
-    }
-
-    /// Offset on the disk, bytes.
-    type Written = (usize, Vec<u8>);
-
-    /// Remembers every write, so that a pulled stick can be played at each.
-    #[derive(Clone)]
-    struct Journal {
-        disk: Rc<RefCell<Cursor<Vec<u8>>>>,
-        writes: Rc<RefCell<Vec<Written>>>,
-    }
-
-    impl Read for Journal {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.disk.borrow_mut().read(buffer)
-        }
-    }
-
-    impl Seek for Journal {
-        fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-            self.disk.borrow_mut().seek(position)
-        }
-    }
-
-    impl Write for Journal {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let at = usize::try_from(self.disk.borrow().position()).unwrap();
-            self.writes.borrow_mut().push((at, bytes.to_owned()));
-            self.disk.borrow_mut().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn whenever_the_medium_is_pulled_it_holds_the_old_config_or_the_new() {
-        let (old, new) = (config(2), config(3));
-        for kind in [Kind::Floppy, Kind::Usb] {
-            let mut before = blank(kind, &contents(&config(1), EXAMPLE), 1).unwrap();
-            write(&mut before, &old, 2);
-            let journal = Journal {
-                disk: Rc::new(RefCell::new(Cursor::new(before.clone()))),
-                writes: Rc::default(),
-            };
-            update(
-                journal.clone(),
-                &|| Ok(()),
-                &contents(&config(3), "# longer\n".repeat(900).as_str()),
-                3,
-            )
-            .unwrap();
-            let writes = journal.writes.borrow();
-            assert!(writes.len() > 20);
-            for (number, (at, bytes)) in writes.iter().enumerate() {
-                // A sector is written whole or not at all.
-                let half = (at + bytes.len() / 2) / 512 * 512;
-                for written in [half.saturating_sub(*at), bytes.len()] {
-                    let place = *at..at + written;
-                    if before[place.clone()] == bytes[..written] {
-                        continue;
-                    }
-                    before[place].copy_from_slice(&bytes[..written]);
-                    let image = newest(&before).1;
-                    let is_whole = image.config == old || image.config == new;
-                    assert!(
-                        is_whole,
-                        "{kind:?}: pulled in write {number} at byte {at} after {written} bytes"
-                    );
-                }
-            }
-            assert_eq!(newest(&before).1.generation, 3);
-        }
-    }
-}
+mod tests;

@@ -2,12 +2,14 @@
 //! at once; remembers where each value stood, so that `validate` can point at it.
 
 mod cluster;
+mod firewall;
 mod network;
 mod reader;
 mod service;
 mod value;
 
 use crate::diagnostic::Diagnostic;
+use plan::config::firewall::Firewall;
 use plan::config::{Cluster, Config, Console, FailBack, LogLevel, Timing};
 use reader::{Reader, Table};
 use toml::de::DeTable;
@@ -47,6 +49,7 @@ pub(crate) fn read(text: &str) -> Reading {
     cluster::read(&mut reader, &mut table, &mut config);
     network::read(&mut reader, &mut table, &mut config);
     service::read(&mut reader, &mut table, &mut config);
+    firewall::read(&mut reader, &mut table, &mut config);
     let secret = cluster::read_console(&mut reader, &mut table, &mut config);
     reader.finish(&table);
     if let Err(problems) = plan::validate(&config) {
@@ -80,5 +83,6 @@ fn empty() -> Config {
             log_level: LogLevel::Info,
         },
         virtual_mac: false,
+        firewall: Firewall::default(),
     }
 }

@@ -296,3 +296,27 @@ fn keys_are_accepted_and_differ() {
     .unwrap();
     succeed(&folder, &["check", "keyed.toml"]);
 }
+
+#[test]
+fn the_firewall_is_shown_as_one_box_will_load_it() {
+    let folder = scratch("rules");
+    let [pair, guard] = ["examples/pair.toml", "examples/firewall.toml"].map(here);
+    let [pair, guard] = [&pair, &guard].map(|path| path.to_str().unwrap());
+    assert!(succeed(&folder, &["check", pair]).contains("nothing is filtered"));
+    assert!(succeed(&folder, &["check", guard]).contains("3 zones, 6 rules, 2 policies"));
+    let rules = |node, file| succeed(&folder, &["rules", "--node", node, file]);
+    let unfiltered = rules("castor", pair);
+    let chains: Vec<_> = unfiltered
+        .lines()
+        .filter(|line| line.contains("chain"))
+        .collect();
+    assert_eq!(chains, ["\tchain orphans {"], "{unfiltered}");
+    let [castor, pollux] = ["castor", "pollux"].map(|node| rules(node, guard));
+    let ssh = "ip saddr @admins_4 tcp dport 22 jump rule.3 comment \"rule 3: ssh from admins\"";
+    assert!(castor.contains(ssh) && pollux.contains(ssh));
+    // Each hears the other.
+    assert!(castor.contains("ip saddr 192.0.2.2 udp dport 694 counter accept"));
+    assert!(pollux.contains("ip saddr 192.0.2.1 udp dport 694 counter accept"));
+    let refused = fail(&folder, &["rules", "--node", "helena", guard]);
+    assert!(refused.contains("castor or --node pollux"), "{refused}");
+}

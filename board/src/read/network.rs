@@ -91,7 +91,7 @@ const NO_PREFIX: Prefix = Prefix {
 };
 
 /// The position of an interface by its name.
-fn interface_name<'c, 'i>(
+pub(super) fn interface_name<'c, 'i>(
     config: &'c Config,
 ) -> impl Fn(&DeValue<'i>) -> Result<u8, Fault> + use<'c, 'i> {
     text(move |name| {

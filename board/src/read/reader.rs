@@ -261,6 +261,24 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
+    /// One value or a list of values.
+    pub(super) fn several<T>(
+        &mut self,
+        table: &mut Table<'a>,
+        field: Field,
+        parse: impl Fn(&DeValue<'a>) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        let Some(value) = table.take(field.key) else {
+            return Vec::new();
+        };
+        let elements = match value.get_ref() {
+            DeValue::Array(_) => self.elements(table, field),
+            _ => vec![(table.path(field.name) + "[0]", value)],
+        };
+        let read = |(path, value)| self.value(path, value, &parse);
+        elements.into_iter().filter_map(read).collect()
+    }
+
     /// The sections `[[key]]` of the file.
     pub(super) fn sections(
         &mut self,
@@ -329,12 +347,13 @@ impl<'a> Reader<'a> {
 
 /// Whether what is checked about `path` is computed from the section of `unread`.
 fn depends_on(path: &str, unread: &str) -> bool {
-    const SOURCES: [(&str, &[&str]); 5] = [
+    const SOURCES: [(&str, &[&str]); 6] = [
         ("interfaces", &["nodes"]),
         ("routes", &["nodes", "interfaces"]),
         ("virtual_addresses", &["nodes", "interfaces"]),
         ("links", &["nodes", "interfaces"]),
         ("services", &["nodes", "interfaces", "virtual_addresses"]),
+        ("firewall", &["nodes", "interfaces", "virtual_addresses"]),
     ];
     let sources = SOURCES
         .iter()
