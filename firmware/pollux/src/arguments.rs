@@ -1,5 +1,5 @@
 //! What PID 1 writes into a worker's argv, read back: `worker ROLE --node NAME --run-dir DIR
-//! --guest yes|no --wire NAME=FD …`. Pure.
+//! --guest yes|no --event-room BYTES --wire NAME=FD …`. Pure.
 
 use crate::ipc::{Wire, WorkerKind};
 use crate::place::Place;
@@ -36,6 +36,11 @@ impl Arguments {
                 "--node" => arguments.node = Some(value),
                 "--run-dir" => arguments.place.run_dir = value.into(),
                 "--guest" => arguments.place.is_guest = value == "yes",
+                "--event-room" => {
+                    let bytes = value.parse().ok();
+                    arguments.place.event_room_bytes =
+                        bytes.ok_or(WorkerError::Arguments("that is no number of bytes"))?;
+                }
                 "--wire" => arguments
                     .wires
                     .push(wire(&value).ok_or(WorkerError::Arguments("no such wire"))?),
@@ -63,7 +68,7 @@ mod tests {
     #[test]
     fn what_pid_1_writes_is_read() {
         let arguments = parse(
-            "cluster --run-dir /r --guest yes --node castor --wire lifeline=3 --wire cluster-control=4",
+            "cluster --run-dir /r --guest yes --event-room 5 --node castor --wire lifeline=3 --wire cluster-control=4",
         );
         let expected = Arguments {
             kind: WorkerKind::Cluster,
@@ -71,6 +76,7 @@ mod tests {
             place: Place {
                 run_dir: "/r".into(),
                 is_guest: true,
+                event_room_bytes: 5,
             },
             wires: vec![(Wire::Lifeline, 3), (Wire::ClusterControl, 4)],
         };
@@ -83,6 +89,7 @@ mod tests {
             "",
             "cook",
             "cluster --node",
+            "cluster --event-room much",
             "cluster --wire x=3",
             "cluster --wire lifeline=0",
         ] {

@@ -10,11 +10,13 @@ mod bearers;
 mod burst;
 mod change;
 mod links;
+mod orders;
 mod placement;
 mod report;
 mod rivals;
 mod settings;
 mod status;
+mod sync;
 mod talk;
 mod turn;
 
@@ -34,6 +36,7 @@ use proto::node::Node;
 use proto::settings::ConfigVersion;
 use proto::time::Instant;
 use report::Names;
+use sync::Sync;
 use sys::sandbox::Capability;
 
 /// Above everything but the kernel's own threads (50) and below the watchdog's (99).
@@ -57,6 +60,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let settings = settings::settings(&context.config, context.node, version)
         .map_err(|mismatch| WorkerError::Config(mismatch.to_string()))?;
     let incarnation = incarnation()?;
+    let sync = Sync::new(context.wire(Wire::ClusterSync)?);
     let wires = Wires {
         dataplane: context.wire(Wire::ClusterDataplane)?,
         control: context.wire(Wire::ClusterControl)?,
@@ -83,8 +87,11 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         } else {
             Burst::default()
         },
+        hush: Burst::default(),
         names,
         wires,
+        sync,
+        waiting: None,
         stood: None,
         custodian: Custodian::default(),
         resigning: Resigning::No,
@@ -137,6 +144,10 @@ struct Wires {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resigning {
     No,
+    /// The twin is to have all connections first.
+    Waiting {
+        until: Duration,
+    },
     Ordered,
     Told,
 }
@@ -151,8 +162,14 @@ struct Worker {
     /// As the node was told it last.
     fitness: u8,
     burst: Burst,
+    /// What is left unsent after a release is dropped as often as the winner announces: whoever missed that so far
+    /// still has answers pass through here.
+    hush: Burst,
     names: Names,
     wires: Wires,
+    sync: Sync,
+    /// An order of the operator's.
+    waiting: Option<orders::Waiting>,
     /// Role and readiness as PID 1 was told them last.
     stood: Option<(Role, bool)>,
     /// As the dataplane was told last.

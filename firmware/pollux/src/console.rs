@@ -4,6 +4,7 @@
 mod commands;
 mod editor;
 mod keys;
+mod protocol;
 #[cfg(test)]
 mod samples;
 pub mod shell;
@@ -11,6 +12,8 @@ mod table;
 mod view;
 mod view_pair;
 mod view_services;
+mod view_sync;
+mod view_tables;
 pub mod visit;
 mod watch;
 
@@ -167,7 +170,10 @@ impl Console {
                     }
                     self.shell.log_line(&line);
                 }
-                ToWorker::Resign | ToWorker::Answer(..) => {}
+                ToWorker::Resign
+                | ToWorker::Answer(..)
+                | ToWorker::Try { .. }
+                | ToWorker::Config(_) => {}
             }
         }
         true

@@ -10,13 +10,15 @@ pub mod session;
 use crate::clock::wait;
 use crate::ipc::control::{Hello, Request, Response};
 use crate::ipc::{
-    Ask, Channel, ClusterRequest, ClusterToControl, ControlToCluster, ControlToDataplane,
-    DataplaneToControl, FromWorker, ToWorker, Wire,
+    Ask, Channel, ClusterRequest, ClusterToControl, ConfigNews, ControlToCluster,
+    ControlToDataplane, ControlToSync, DataplaneToControl, FromWorker, SyncToControl, ToWorker,
+    Wire,
 };
-use crate::worker::{WorkerContext, WorkerError};
+use crate::worker::{self, WorkerContext, WorkerError};
 use guesses::Guesses;
 use session::{Facts, Session, Step};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use sys::poll::readable;
 use sys::socket::Listener;
@@ -42,11 +44,13 @@ struct Client {
 }
 
 struct Control {
+    config_path: PathBuf,
     facts: Facts,
     listener: Listener,
     lifeline: Channel<FromWorker, ToWorker>,
     cluster: Channel<ControlToCluster, ClusterToControl>,
     dataplane: Channel<ControlToDataplane, DataplaneToControl>,
+    sync: Channel<ControlToSync, SyncToControl>,
     clients: Vec<Client>,
     guesses: Guesses,
     last_request: u32,
@@ -56,6 +60,7 @@ struct Control {
 pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let cluster = context.wire(Wire::ClusterControl)?;
     let dataplane = context.wire(Wire::DataplaneControl)?;
+    let sync = context.wire(Wire::SyncControl)?;
     let mode = match context.place.is_guest {
         true => GUEST_CONTROL_MODE,
         false => CONTROL_MODE,
@@ -72,6 +77,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         wants_password: context.config.console.password.is_some(),
     };
     let mut control = Control {
+        config_path: context.place.config(),
         facts: Facts {
             config: context.config,
             hello,
@@ -82,6 +88,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
         lifeline: context.lifeline,
         cluster,
         dataplane,
+        sync,
         clients: Vec::new(),
         guesses: Guesses::default(),
         last_request: 0,
@@ -95,7 +102,7 @@ impl Control {
     fn turn(&mut self) -> Result<bool, WorkerError> {
         self.wait()?;
         let now = Instant::now();
-        if !self.read_workers() {
+        if !self.read_workers()? {
             return Ok(false);
         }
         self.accept()?;
@@ -112,6 +119,7 @@ impl Control {
             readable(self.lifeline.as_fd()),
             readable(self.cluster.as_fd()),
             readable(self.dataplane.as_fd()),
+            readable(self.sync.as_fd()),
         ];
         let idle = self.clients.iter().filter(|client| !client.is_busy());
         fds.extend(idle.map(|client| readable(client.channel.as_fd())));
@@ -128,16 +136,17 @@ impl Control {
     }
 
     /// Passes on what the other workers answer.
-    fn read_workers(&mut self) -> bool {
+    fn read_workers(&mut self) -> Result<bool, WorkerError> {
         while let Ok(Some(message)) = self.lifeline.receive() {
             match message {
-                ToWorker::Stop => return false,
+                ToWorker::Stop => return Ok(false),
                 ToWorker::Answer(request, answer) => {
                     self.reply(request, |session, facts| {
                         session.init_answered(answer, facts)
                     });
                 }
-                ToWorker::Resign | ToWorker::LogLine(_) => {}
+                ToWorker::Config(news) => self.follow_config(news)?,
+                ToWorker::Resign | ToWorker::LogLine(_) | ToWorker::Try { .. } => {}
             }
         }
         while let Ok(Some(ClusterToControl { request, answer })) = self.cluster.receive() {
@@ -145,10 +154,33 @@ impl Control {
                 session.cluster_answered(answer, facts)
             });
         }
-        while let Ok(Some(DataplaneToControl { request, page })) = self.dataplane.receive() {
-            self.reply(request, |session, _| Some(session.dataplane_answered(page)));
+        while let Ok(Some(DataplaneToControl { request, answer })) = self.dataplane.receive() {
+            self.reply(request, |session, _| {
+                Some(session.dataplane_answered(answer))
+            });
         }
-        true
+        while let Ok(Some(SyncToControl { request, status })) = self.sync.receive() {
+            self.reply(request, |session, facts| {
+                session.sync_answered(status, facts)
+            });
+        }
+        Ok(true)
+    }
+
+    /// The box lives by another config. Who logged in with another password logs in again.
+    fn follow_config(&mut self, news: ConfigNews) -> Result<(), WorkerError> {
+        worker::set_log_level(news.log_level);
+        let image = worker::read_image(&self.config_path)?;
+        let password = &image.config.console.password;
+        if *password != self.facts.config.console.password {
+            self.facts.hello.wants_password = password.is_some();
+            let sessions = self.clients.iter_mut().map(|client| &mut client.session);
+            sessions.for_each(Session::log_out);
+        }
+        self.facts.config = image.config;
+        self.facts.generation = image.generation;
+        self.facts.digest = image.digest;
+        Ok(())
     }
 
     /// An answer that comes after its request's deadline finds nobody and is dropped.
@@ -224,12 +256,13 @@ impl Control {
             Step::AskCluster(what) => {
                 let _ = self.cluster.send(&ControlToCluster { request, what });
             }
-            Step::AskDataplane(from) => {
-                let _ = self.dataplane.send(&ControlToDataplane { request, from });
+            Step::AskDataplane(what) => {
+                let _ = self.dataplane.send(&ControlToDataplane { request, what });
             }
             Step::AskStatus => {
                 let what = ClusterRequest::Status;
                 let _ = self.cluster.send(&ControlToCluster { request, what });
+                let _ = self.sync.send(&ControlToSync { request });
                 let ask = FromWorker::Ask(request, Ask::Workers);
                 let _ = self.lifeline.send(&ask);
             }

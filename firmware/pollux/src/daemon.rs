@@ -1,6 +1,6 @@
 //! `pollux run`: the pair on machines that are somebody else's. The same supervisor and workers as on a
 //! box, in the network namespace they are started in; no mounts, no watchdog, no ttys, no reboot. SIGTERM
-//! hands over and ends it in order, and so do ctrl-C and a terminal that closes.
+//! hands over and ends it in order, and so do ctrl-C and a terminal that closes; SIGHUP has it read its config again.
 
 mod options;
 
@@ -18,23 +18,28 @@ use std::path::{Path, PathBuf};
 /// Held for as long as the daemon lives: one for each run directory.
 const LOCK: &str = "lock";
 
-/// Runs until SIGTERM, SIGINT, SIGQUIT or SIGHUP.
+/// Runs until SIGTERM, SIGINT, SIGQUIT, or until its terminal closes.
 ///
 /// # Errors
 /// Whatever keeps it from starting, as a sentence.
 pub fn run(options: &Options) -> Result<(), String> {
     let selected = select(options)?;
-    let (place, _lock) = settle(&options.run_dir)?;
+    let (mut place, _lock) = settle(&options.run_dir)?;
+    if let Some(bytes) = options.event_room_bytes {
+        place.event_room_bytes = bytes;
+    }
     let stderr = std::io::stderr().as_fd().try_clone_to_owned();
     let stderr = stderr.map_err(|error| format!("taking standard error: {error}"))?;
     let mut journal = Journal::of_guest(Output::new(File::from(stderr)));
     let version = env!("CARGO_PKG_VERSION");
     let text = format!("Pollux {version}, daemon in {}", place.run_dir.display());
     journal.say(Level::Info, &text);
-    let served = Supervisor::as_guest(journal, place.clone(), selected)
+    let again = options.clone();
+    let read_again = Box::new(move || select(&again));
+    let served = Supervisor::as_guest(journal, place.clone(), selected, read_again)
         .and_then(|supervisor| supervisor.serve().map(|_| ()));
     // The one holds the key, at the other nobody answers any more.
-    for path in [place.config(), place.control()] {
+    for path in [place.config(), place.next_config(), place.control()] {
         let _ = fs::remove_file(path);
     }
     served.map_err(|error: Failure| error.to_string())
@@ -107,8 +112,7 @@ fn settle(run_dir: &Path) -> Result<(Place, File), String> {
         }
         Err(TryLockError::Error(error)) => return Err(at(error)),
     }
-    let is_guest = true;
-    Ok((Place { run_dir, is_guest }, lock))
+    Ok((Place::of_guest(run_dir), lock))
 }
 
 #[cfg(test)]
@@ -131,6 +135,7 @@ mod tests {
             config,
             node: Some(node.into()),
             run_dir: folder.into(),
+            event_room_bytes: None,
         }
     }
 

@@ -4,14 +4,19 @@
 //! step that fails is said and tried again, never fatal. Restarted, it learns from the kernel what its
 //! predecessor knew of the servers.
 
+mod cards;
+mod census;
 mod cluster_process;
 mod custody;
+mod draft;
 mod failing;
+mod firewall;
 mod guest;
 mod kernel;
 mod listing;
 mod pass;
 mod readiness;
+mod rules;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub mod samples;
@@ -20,10 +25,12 @@ mod words;
 
 use crate::clock::{now, wait_until};
 use crate::ipc::{
-    Channel, ClusterToDataplane, ControlToDataplane, DataplaneToCluster, DataplaneToControl,
-    DataplaneToHealth, FromWorker, HealthToDataplane, ToWorker, Wire,
+    Channel, ClusterToDataplane, ControlToDataplane, DataplaneAnswer, DataplaneRequest,
+    DataplaneToCluster, DataplaneToControl, DataplaneToHealth, FromWorker, HealthToDataplane,
+    ToWorker, Wire,
 };
 use crate::worker::{self, TURN_MESSAGES_MAX, WorkerContext, WorkerError};
+use census::Census;
 use cluster_process::ClusterProcess;
 use core::time::Duration;
 use custody::Custody;
@@ -31,7 +38,10 @@ use kernel::{Events, Kernel};
 use pass::{Cause, Planner};
 use plan::config::Config;
 use readiness::Readiness;
+use rules::Rules;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 use sys::poll::readable;
 use sys::sandbox::Capability;
 use verdicts::Verdicts;
@@ -56,22 +66,28 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     // Before the first look, so that no change falls between the two.
     let events =
         Events::open().map_err(|error| WorkerError::failed("watching the kernel", error))?;
-    let kernel =
-        Kernel::open().map_err(|error| WorkerError::failed("reaching the kernel", error))?;
-    if let Err(error) = sys::sandbox::keep(&[Capability::NetAdmin]) {
+    let lifeline = wires.lifeline.another_end();
+    let lifeline =
+        lifeline.map_err(|error| WorkerError::failed("keeping a second end to init", error))?;
+    let kernel = Kernel::open(context.place.is_guest, lifeline)
+        .map_err(|error| WorkerError::failed("reaching the kernel", error))?;
+    if let Err(error) = sys::sandbox::keep(&[Capability::NetAdmin, Capability::SysNice]) {
         log::warn!("{error}: going on with what there is");
     }
     let now = now();
     let mut worker = Worker {
+        next_config: context.place.next_config(),
         verdicts: Verdicts::new(&context.config),
         planner: Planner::new(context.node, context.place.is_guest, now),
-        config: context.config,
+        config: Arc::new(context.config),
         custody: Custody::new(now),
         cluster: ClusterProcess::Gone,
         readiness: Readiness::new(now),
         kernel,
         events,
         wires,
+        census: None,
+        rules: Rules::default(),
         check_at: now,
         beat_at: now,
         told_ready: false,
@@ -90,7 +106,9 @@ struct Wires {
 }
 
 struct Worker {
-    config: Config,
+    config: Arc<Config>,
+    /// Where a config lies that is to be tried.
+    next_config: PathBuf,
     kernel: Kernel,
     events: Events,
     wires: Wires,
@@ -99,6 +117,9 @@ struct Worker {
     custody: Custody,
     cluster: ClusterProcess,
     readiness: Readiness,
+    /// One at a time.
+    census: Option<Census>,
+    rules: Rules,
     check_at: Duration,
     beat_at: Duration,
     told_ready: bool,
@@ -119,7 +140,7 @@ impl Worker {
     /// One turn of the loop; `false` once PID 1 said stop.
     fn turn(&mut self) -> Result<bool, WorkerError> {
         self.wait()?;
-        if self.events.drain() {
+        if self.events.drain() | self.kernel.drain_ruleset_changes() {
             self.planner.request(Cause::Event, now());
         }
         self.hear_health()?;
@@ -134,7 +155,46 @@ impl Worker {
         self.get_ready();
         self.beat();
         self.hear_control()?;
-        Ok(!worker::is_to_stop(&mut self.wires.lifeline)?)
+        self.go_on_counting();
+        self.go_on_listing();
+        self.hear_init()
+    }
+
+    fn hear_init(&mut self) -> Result<bool, WorkerError> {
+        let heard = self.wires.lifeline.receive();
+        match heard.map_err(|error| WorkerError::failed("listening to init", error))? {
+            Some(ToWorker::Stop) => return Ok(false),
+            Some(ToWorker::Config(news)) => worker::set_log_level(news.log_level),
+            Some(ToWorker::Try { digest }) => {
+                let refusal = self.follow_config(digest).err();
+                // PID 1 that hears nothing starts this worker anew, with the config before.
+                let _ = self
+                    .wires
+                    .lifeline
+                    .send(&FromWorker::Tried { digest, refusal });
+            }
+            Some(ToWorker::Resign | ToWorker::Answer(..) | ToWorker::LogLine(_)) | None => {}
+        }
+        Ok(true)
+    }
+
+    /// Lives by another config from now on, unless the kernel refuses its ruleset: then all stays as it was.
+    /// Anything else that fails is tried again, as it always is.
+    fn follow_config(&mut self, digest: u64) -> Result<(), String> {
+        let next = worker::read_image(&self.next_config).map_err(|error| error.to_string())?;
+        if next.digest != digest {
+            return Err("the config was replaced while it was read: reload again".into());
+        }
+        let config = Arc::new(next.config);
+        let verdicts = self.verdicts.under(&self.config, &config);
+        self.planner
+            .put_ruleset(&mut self.kernel, &config, verdicts.health())
+            .map_err(|error| format!("the kernel refuses its firewall: {error}"))?;
+        self.config = config;
+        self.verdicts = verdicts;
+        self.planner.request(Cause::Reload, now());
+        self.pass();
+        Ok(())
     }
 
     fn wait(&self) -> Result<(), WorkerError> {
@@ -142,6 +202,7 @@ impl Worker {
         let cluster = self.cluster.end();
         let mut fds = [
             readable(self.events.as_fd()),
+            readable(self.kernel.ruleset_changes().unwrap_or(lifeline)),
             readable(lifeline),
             readable(cluster.unwrap_or(lifeline)),
             readable(self.wires.cluster.as_fd()),
@@ -153,6 +214,9 @@ impl Worker {
     }
 
     fn wake_at(&self) -> Duration {
+        if self.census.is_some() || self.rules.is_reading() {
+            return now();
+        }
         let others = [
             self.planner.due_at(),
             self.readiness.deadline(),
@@ -210,7 +274,12 @@ impl Worker {
                     service,
                     server,
                     up,
+                    checks,
                 }) => {
+                    // Of services that were in its place before a reload.
+                    if checks != self.verdicts.checks() {
+                        continue;
+                    }
                     if self.verdicts.note(service.into(), server.into(), up) {
                         self.planner.request(Cause::Health, now());
                     }
@@ -281,17 +350,62 @@ impl Worker {
             else {
                 break;
             };
-            let held = self.kernel.services().map_err(|error| error.to_string());
-            let page = held.map(|held| {
-                let all = listing::all(&self.config, &held, &self.verdicts);
-                listing::page(all, question.from)
-            });
-            let request = question.request;
-            let _ = self
-                .wires
-                .control
-                .send(&DataplaneToControl { request, page });
+            self.answer(question);
         }
         Ok(())
+    }
+
+    fn answer(&mut self, question: ControlToDataplane) {
+        let request = question.request;
+        let answer = match question.what {
+            DataplaneRequest::Services { from } => self.kernel.services().map(|held| {
+                let all = listing::all(&self.config, &held, &self.verdicts);
+                DataplaneAnswer::Services(listing::page(all, from))
+            }),
+            DataplaneRequest::Firewall { from } => match self.rules.ask(now(), (request, from)) {
+                Ok(None) => return,
+                Ok(Some(page)) => Ok(DataplaneAnswer::Firewall(page)),
+                Err(error) => Err(error),
+            },
+            DataplaneRequest::Connections(query) => match Census::begin(request, query) {
+                // Whoever asked before asks in vain: it hears so after a while.
+                Ok(census) => {
+                    self.census = Some(census);
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+        };
+        self.reply(request, answer);
+    }
+
+    fn go_on_counting(&mut self) {
+        let Some(census) = &mut self.census else {
+            return;
+        };
+        let request = census.request;
+        let answer = match census.advance() {
+            Ok(None) => return,
+            Ok(Some(report)) => Ok(DataplaneAnswer::Connections(Box::new(report))),
+            Err(error) => Err(error),
+        };
+        self.census = None;
+        self.reply(request, answer);
+    }
+
+    fn go_on_listing(&mut self) {
+        let mut answers = Vec::new();
+        self.rules.go_on(now(), |request, page| {
+            answers.push((request, page.map(DataplaneAnswer::Firewall)));
+        });
+        for (request, answer) in answers {
+            self.reply(request, answer);
+        }
+    }
+
+    fn reply(&mut self, request: u32, answer: Result<DataplaneAnswer, sys::netlink::Error>) {
+        let answer = answer.map_err(|error| error.to_string());
+        let answer = DataplaneToControl { request, answer };
+        let _ = self.wires.control.send(&answer);
     }
 }

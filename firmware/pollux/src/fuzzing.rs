@@ -11,14 +11,14 @@ pub use control::{control, control_seeds};
 
 use crate::health::http::{Progress, StatusLine};
 use crate::init::lines::Lines;
-use crate::init::medium::{Choice, Medium, choose};
+use crate::init::medium::{Choice, Medium, best, judge};
 use crate::init::probe::FromProbe;
 use crate::init::ring::Ring;
 use crate::ipc::control::{Request, Response};
 use crate::ipc::{
-    Ask, Channel, ClusterToControl, ClusterToDataplane, ControlToCluster, ControlToDataplane,
-    DataplaneToCluster, DataplaneToControl, DataplaneToHealth, FromWorker, HealthToDataplane,
-    ToWorker,
+    Ask, Channel, ClusterToControl, ClusterToDataplane, ClusterToSync, ControlToCluster,
+    ControlToDataplane, ControlToSync, DataplaneToCluster, DataplaneToControl, DataplaneToHealth,
+    FromWorker, HealthToDataplane, SyncToCluster, SyncToControl, ToWorker,
 };
 use crate::samples;
 use core::fmt::Debug;
@@ -118,7 +118,7 @@ pub fn wires(bytes: &[u8]) {
     let Some((&wire, message)) = bytes.split_first() else {
         return;
     };
-    match wire % 13 {
+    match wire % 17 {
         0 => receive::<FromWorker>(message),
         1 => receive::<ToWorker>(message),
         2 => receive::<ClusterToDataplane>(message),
@@ -131,6 +131,10 @@ pub fn wires(bytes: &[u8]) {
         9 => receive::<DataplaneToHealth>(message),
         10 => receive::<Request>(message),
         11 => receive::<Response>(message),
+        13 => receive::<ClusterToSync>(message),
+        14 => receive::<SyncToCluster>(message),
+        15 => receive::<ControlToSync>(message),
+        16 => receive::<SyncToControl>(message),
         _ => receive::<FromProbe>(message),
     }
 }
@@ -164,6 +168,7 @@ pub fn wires_seeds() -> Vec<Vec<u8>> {
         service: 1,
         server: 2,
         up: true,
+        checks: 7,
     };
     vec![
         [vec![0], written(&[standing])].concat(),
@@ -174,18 +179,16 @@ pub fn wires_seeds() -> Vec<Vec<u8>> {
         .concat(),
         [vec![8], written(&[verdict])].concat(),
         [vec![10], written(&[Request::Restart("health".into())])].concat(),
-        [vec![12], written(&[FromProbe::Slot(1, vec![1, 2, 3])])].concat(),
+        [vec![12], written(&[FromProbe::Image(1)])].concat(),
     ]
 }
 
 /// What probes read from media: whatever is chosen is valid, for a node that there is, and newest of all.
 pub fn media(bytes: &[u8]) {
     let media: Vec<Medium> = script(bytes).take(4).collect();
-    let Choice { selected, .. } = choose(&media);
-    let alone = media.iter().filter_map(|medium| {
-        let medium = core::slice::from_ref(medium);
-        choose(medium).selected
-    });
+    let judged: Vec<Choice> = media.iter().map(judge).collect();
+    let Choice { selected, .. } = best(judged.iter());
+    let alone = judged.iter().filter_map(|medium| medium.selected.as_ref());
     let newest = alone.map(|found| found.image.generation).max();
     assert_eq!(
         newest,

@@ -11,6 +11,7 @@ mod target;
 use crate::clock::{now, wait_until};
 use crate::ipc::{
     Channel, DataplaneToHealth, FromWorker, HealthToDataplane, SendError, ToWorker, Wire,
+    checks_tag,
 };
 use crate::worker::{self, TURN_MESSAGES_MAX, WorkerContext, WorkerError};
 use core::time::Duration;
@@ -38,6 +39,7 @@ pub fn run(mut context: WorkerContext) -> Result<(), WorkerError> {
     let targets = target::targets(&context.config);
     log::info!("checking {} servers", targets.len());
     let mut worker = Worker {
+        checks: checks_tag(&context.config.services),
         targets,
         lifeline: context.lifeline,
         dataplane,
@@ -59,6 +61,8 @@ fn confine() -> Result<(), WorkerError> {
 }
 
 struct Worker {
+    /// Of the services that `targets` are of.
+    checks: u64,
     targets: Vec<Target>,
     lifeline: Channel<FromWorker, ToWorker>,
     dataplane: Channel<HealthToDataplane, DataplaneToHealth>,
@@ -206,6 +210,7 @@ impl Worker {
                 service: target.service,
                 server: target.server,
                 up,
+                checks: self.checks,
             };
             match self.dataplane.send(&message) {
                 Ok(()) => target.unsent = false,

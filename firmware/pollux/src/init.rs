@@ -17,6 +17,7 @@ pub mod medium;
 mod output;
 pub mod probe;
 mod process;
+mod reload;
 pub mod ring;
 mod search;
 mod supervisor;

@@ -7,10 +7,14 @@ pub mod channel;
 pub mod control;
 
 pub use channel::{Channel, SendError};
-use control::{ClusterStatus, LogLine, ServicePage, WorkerStatus};
+use control::tables::{ConnectionQuery, ConnectionReport, FirewallPage};
+use control::{ClusterStatus, LogLine, RefusedReload, ServicePage, SyncStatus, WorkerStatus};
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
+use plan::config::{LogLevel, Service};
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a worker process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +23,8 @@ pub enum WorkerKind {
     Cluster,
     /// Brings the kernel to what the config says.
     Dataplane,
+    /// Keeps connections in both kernels.
+    Sync,
     /// Checks real servers.
     Health,
     /// Serves `/run/pollux/control`.
@@ -33,10 +39,16 @@ impl WorkerKind {
         match self {
             WorkerKind::Cluster => "cluster",
             WorkerKind::Dataplane => "dataplane",
+            WorkerKind::Sync => "sync",
             WorkerKind::Health => "health",
             WorkerKind::Control => "control",
             WorkerKind::Console => "console",
         }
+    }
+
+    /// Whether its main loop says that it turns. One that falls silent is killed and started again.
+    pub fn gives_signs_of_life(self) -> bool {
+        self.is_vital() || self == WorkerKind::Sync
     }
 
     /// Whether the hardware watchdog must bite when it hangs: what the pair's promise hangs on.
@@ -58,6 +70,7 @@ impl FromStr for WorkerKind {
         let all = [
             WorkerKind::Cluster,
             WorkerKind::Dataplane,
+            WorkerKind::Sync,
             WorkerKind::Health,
             WorkerKind::Control,
             WorkerKind::Console,
@@ -79,11 +92,15 @@ pub enum Wire {
     DataplaneControl,
     /// `HealthToDataplane`, `DataplaneToHealth`.
     HealthDataplane,
+    /// `ClusterToSync`, `SyncToCluster`.
+    ClusterSync,
+    /// `SyncToControl`, `ControlToSync`.
+    SyncControl,
 }
 
 impl Wire {
     /// The wires between workers, each with its two ends.
-    pub const BETWEEN_WORKERS: [(Wire, WorkerKind, WorkerKind); 4] = [
+    pub const BETWEEN_WORKERS: [(Wire, WorkerKind, WorkerKind); 6] = [
         (
             Wire::ClusterDataplane,
             WorkerKind::Cluster,
@@ -104,6 +121,8 @@ impl Wire {
             WorkerKind::Health,
             WorkerKind::Dataplane,
         ),
+        (Wire::ClusterSync, WorkerKind::Cluster, WorkerKind::Sync),
+        (Wire::SyncControl, WorkerKind::Sync, WorkerKind::Control),
     ];
 
     /// As in `--wire NAME=FD`.
@@ -114,6 +133,8 @@ impl Wire {
             Wire::ClusterControl => "cluster-control",
             Wire::DataplaneControl => "dataplane-control",
             Wire::HealthDataplane => "health-dataplane",
+            Wire::ClusterSync => "cluster-sync",
+            Wire::SyncControl => "sync-control",
         }
     }
 }
@@ -133,7 +154,7 @@ impl FromStr for Wire {
 /// Worker to PID 1. A full lifeline means PID 1 hangs; `Alive` may be dropped, all else is sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// From the main loop of a vital worker, at least once a second: it still turns.
+    /// From the main loop of a worker that gives signs of life, at least once a second: it still turns.
     Alive,
     /// Cluster, at its first stable role and whenever one of these changes: PID 1 prints
     /// `standby, ready` and the like, whatever the log level.
@@ -150,6 +171,13 @@ pub enum FromWorker {
     Ask(u32, Ask),
     /// Console: it prints log lines from here on; PID 1 stops writing to that tty and sends them.
     Attached,
+    /// Dataplane, in answer to `Try`.
+    Tried {
+        /// As in the question.
+        digest: u64,
+        /// Why the config before it stays in force; `None`: the new one is.
+        refusal: Option<String>,
+    },
 }
 
 /// What control asks of PID 1.
@@ -168,13 +196,20 @@ pub enum Ask {
     Reboot,
     /// Resign, stop, power off. Answered with `Answer::Done` once it has begun.
     PowerOff,
+    /// Read the config again and live by it. Answered when it is in force, or will not be.
+    Reload,
 }
+
+/// A box that is to go waits for its twin to have all connections, and no longer than this: a box that has just
+/// rejoined is told of 300,000 in less.
+pub const RESIGN_SYNC_WAIT: Duration = Duration::from_secs(5);
 
 /// PID 1 to worker. `LogLine` is dropped where a console does not keep up (it says how many are
 /// missing by the sequence numbers); all else is sent again on the next turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Cluster: hand over to the peer and hold no virtual address; answer `Resigned`.
+    /// Cluster: hand over to the peer and hold no virtual address; answer `Resigned`. The peer is to have all
+    /// connections first, for which that waits no longer than `RESIGN_SYNC_WAIT`.
     Resign,
     /// Return from `run` in good order.
     Stop,
@@ -182,6 +217,24 @@ pub enum ToWorker {
     Answer(u32, Answer),
     /// Console: a line for people.
     LogLine(LogLine),
+    /// Dataplane: put the config at `Place::next_config` in force if the kernel takes its ruleset; answer `Tried`.
+    Try {
+        /// Of that config.
+        digest: u64,
+    },
+    /// The config at `Place::config` is another one, and differs in nothing that wants a restart of this worker.
+    Config(ConfigNews),
+}
+
+/// What a worker that goes on under a new config is to know of it at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigNews {
+    /// Its generation.
+    pub generation: u64,
+    /// First bytes of its digest.
+    pub digest: u64,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
 }
 
 /// What PID 1 answers control.
@@ -193,6 +246,8 @@ pub enum Answer {
         workers: Vec<WorkerStatus>,
         /// Identity of the hardware watchdog, `None` where there is none.
         watchdog: Option<String>,
+        /// The last reload, where it was refused.
+        refused_reload: Option<RefusedReload>,
     },
     /// Log lines.
     Log {
@@ -205,6 +260,8 @@ pub enum Answer {
     Done,
     /// It was not done: why, and what to do instead.
     Refused(String),
+    /// It was done: what came of it.
+    Said(String),
 }
 
 /// How the cluster worker looks after the virtual addresses.
@@ -258,9 +315,15 @@ pub enum ClusterRequest {
     /// All it knows.
     Status,
     /// Hand over to the peer and stay standby.
-    Standby,
+    Standby {
+        /// Whatever becomes of connections.
+        force: bool,
+    },
     /// Become active by planned handover.
-    Takeover,
+    Takeover {
+        /// Whatever becomes of connections.
+        force: bool,
+    },
 }
 
 /// Cluster to control. Dropped when full: control times out and says so.
@@ -279,6 +342,8 @@ pub enum ClusterAnswer {
     Status(Box<ClusterStatus>),
     /// The command was accepted; the log tells how it went.
     Accepted,
+    /// It was accepted and waits: for what, and how not to.
+    Waits(String),
     /// It was not: why, and what to do instead.
     Refused(String),
 }
@@ -288,8 +353,25 @@ pub enum ClusterAnswer {
 pub struct ControlToDataplane {
     /// Chosen by control.
     pub request: u32,
-    /// Position of the first service wanted.
-    pub from: u16,
+    /// What is wanted.
+    pub what: DataplaneRequest,
+}
+
+/// What control wants of the dataplane worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataplaneRequest {
+    /// Services as the kernel holds them.
+    Services {
+        /// Position of the first one wanted.
+        from: u16,
+    },
+    /// The ruleset in force.
+    Firewall {
+        /// Position of the first line wanted.
+        from: u32,
+    },
+    /// Connections as the kernel tracks them.
+    Connections(ConnectionQuery),
 }
 
 /// Dataplane to control. Dropped when full: control times out.
@@ -297,8 +379,29 @@ pub struct ControlToDataplane {
 pub struct DataplaneToControl {
     /// Number of the request.
     pub request: u32,
-    /// Services as the kernel holds them, or why they can't be read.
-    pub page: Result<ServicePage, String>,
+    /// As the kernel holds it, or why it can't be read.
+    pub answer: Result<DataplaneAnswer, String>,
+}
+
+/// What the dataplane worker answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataplaneAnswer {
+    /// To `Services`.
+    Services(ServicePage),
+    /// To `Firewall`.
+    Firewall(FirewallPage),
+    /// To `Connections`.
+    Connections(Box<ConnectionReport>),
+}
+
+/// Names the services that a health worker was started with: after a reload verdicts of the one before may still
+/// lie in the wire.
+pub fn checks_tag(services: &[Service]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // Services that were decoded can be encoded.
+    let bytes = postcard::to_allocvec(services);
+    bytes.unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Health to dataplane. A verdict that found no room is sent again on the next turn.
@@ -314,6 +417,8 @@ pub enum HealthToDataplane {
         server: u16,
         /// It takes clients.
         up: bool,
+        /// By `checks_tag` of these services.
+        checks: u64,
     },
 }
 
@@ -322,4 +427,62 @@ pub enum HealthToDataplane {
 pub enum DataplaneToHealth {
     /// Servers can be reached: send every verdict that is known, check the others at once.
     Begin,
+}
+
+/// Cluster to sync. `Role` is dropped when full, for it comes again; `Drain` then is not waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClusterToSync {
+    /// Twice a second, and when it changes.
+    Role {
+        /// This box holds the addresses, so its kernel owns the connections.
+        active: bool,
+        /// Term in which it does; else the newest one known.
+        term: u64,
+        /// Links that are up: bit n for position n in `Config::links`.
+        links_up: u8,
+    },
+    /// This box is about to take the addresses: what the twin has sent is to be in the kernel first.
+    /// Answered with `SyncToCluster::Drained`.
+    Drain {
+        /// Term of the takeover.
+        term: u64,
+        /// The twin holds the addresses until they are taken: it is asked for what it has not sent yet.
+        planned: bool,
+    },
+}
+
+/// Sync to cluster. Dropped when full: `State` comes again, and nobody waits long for `Drained`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SyncToCluster {
+    /// Twice a second, and when it changes.
+    State {
+        /// This box's kernel holds the connections that go through the twin, or there is no network to send
+        /// them over.
+        in_sync: bool,
+        /// Connections in this box's kernel.
+        here: u64,
+        /// Those in the twin's, as it said last; `None`: it is not heard.
+        there: Option<u64>,
+    },
+    /// The kernel holds what the twin has sent.
+    Drained {
+        /// As in the order.
+        term: u64,
+    },
+}
+
+/// Control to sync; answered with the same number. Dropped when full: control times out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlToSync {
+    /// Chosen by control.
+    pub request: u32,
+}
+
+/// Sync to control. Dropped when full: control times out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncToControl {
+    /// Number of the request.
+    pub request: u32,
+    /// How the connections stand.
+    pub status: Box<SyncStatus>,
 }

@@ -21,6 +21,7 @@ mod log_pipe;
 mod place;
 #[cfg(any(test, feature = "fuzzing"))]
 mod samples;
+mod sync;
 mod worker;
 
 use arguments::Arguments;
@@ -30,7 +31,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Pollux: one of a pair of boxes that balance a network. On a box it is PID 1; on your own distribution:
 
-  pollux run --config FILE [--node NAME] [--run-dir DIR]    the pair as a daemon; FILE is an image by `polluxctl build`
+  pollux run --config FILE [--node NAME] [--run-dir DIR] [--event-room KIB]
+                                                            the pair as a daemon; FILE is an image by `polluxctl build`
   pollux console [--run-dir DIR] [-c COMMAND]               its console
   pollux --version";
 
@@ -81,15 +83,14 @@ fn say_usage() -> Result<(), String> {
     Ok(())
 }
 
-/// `probe DEVICE FD`.
+/// `probe DEVICE FD FD`.
 fn probe(mut words: impl Iterator<Item = String>) -> Result<(), String> {
-    let (device, number) = (
-        words.next(),
-        words.next().and_then(|word| word.parse().ok()),
-    );
-    let (Some(device), Some(number)) = (device, number) else {
-        return Err("a probe is started by PID 1, with a device and a descriptor".into());
+    let device = words.next();
+    let mut number = || words.next()?.parse().ok();
+    let (Some(device), Some(wire), Some(file)) = (device, number(), number()) else {
+        return Err("a probe is started by PID 1, with a device and two descriptors".into());
     };
-    let wire = sys::process::inherited(number).map_err(|error| error.to_string())?;
-    init::probe::run(&device, wire).map_err(|error| format!("probing {device}: {error}"))
+    let inherited = |number| sys::process::inherited(number).map_err(|error| error.to_string());
+    init::probe::run(&device, inherited(wire)?, inherited(file)?)
+        .map_err(|error| format!("probing {device}: {error}"))
 }

@@ -1,5 +1,6 @@
 //! A small pair for tests.
 
+use plan::config::firewall::Firewall;
 use plan::config::{
     Attachment, Cluster, Config, Console, Device, FailBack, Interface, Link, LogLevel, Node,
     Prefix, Timing,
@@ -45,5 +46,6 @@ pub fn config() -> Config {
             log_level: LogLevel::Info,
         },
         virtual_mac: false,
+        firewall: Firewall::default(),
     }
 }

@@ -5,11 +5,13 @@ use crate::arguments::Arguments;
 use crate::ipc::{Channel, FromWorker, ToWorker, Wire, WorkerKind};
 use crate::log_pipe::LogPipe;
 use crate::place::Place;
-use crate::{cluster, console, control, dataplane, health};
+use crate::{cluster, console, control, dataplane, health, sync};
 use core::fmt;
+use plan::Image;
 use plan::config::{Config, LogLevel};
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// Messages taken from one wire in one turn of a worker's loop: a sender gone wild keeps nobody from the
 /// rest of its work.
@@ -106,6 +108,7 @@ pub fn run(arguments: Arguments) -> Result<(), WorkerError> {
     match kind {
         WorkerKind::Cluster => cluster::run(context),
         WorkerKind::Dataplane => dataplane::run(context),
+        WorkerKind::Sync => sync::run(context),
         WorkerKind::Health => health::run(context),
         WorkerKind::Control => control::run(context),
         WorkerKind::Console => Ok(()),
@@ -118,19 +121,25 @@ fn wait_at_gate() {
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }
 
+/// The config that PID 1 put there.
+pub fn read_image(path: &Path) -> Result<Image, WorkerError> {
+    let wrong = |why: &dyn fmt::Display| WorkerError::Config(format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    plan::image::decode(&bytes).map_err(|error| wrong(&error))
+}
+
 fn context(arguments: Arguments) -> Result<WorkerContext, WorkerError> {
     let path = arguments.place.config();
     let name = arguments
         .node
         .ok_or(WorkerError::Arguments("--node is missing"))?;
     let wrong = |why: &dyn fmt::Display| WorkerError::Config(format!("{}: {why}", path.display()));
-    let bytes = std::fs::read(&path).map_err(|error| wrong(&error))?;
-    let image = plan::image::decode(&bytes).map_err(|error| wrong(&error))?;
+    let image = read_image(&path)?;
     let node = image.config.node_index(&name);
     let node = node.ok_or_else(|| wrong(&format_args!("knows no node {name}")))?;
     let (lifeline, wires) = take_wires(arguments.wires)?;
     Ok(WorkerContext {
-        config: image.config,
+        config: needed(arguments.kind, image.config),
         generation: image.generation,
         digest: image.digest,
         node,
@@ -140,13 +149,39 @@ fn context(arguments: Arguments) -> Result<WorkerContext, WorkerError> {
     })
 }
 
-type Lifeline = Channel<FromWorker, ToWorker>;
+/// What a worker has to know of the config: rules and sets may take more memory than all else of it.
+fn needed(kind: WorkerKind, mut config: Config) -> Config {
+    match kind {
+        WorkerKind::Dataplane | WorkerKind::Control => {}
+        WorkerKind::Cluster | WorkerKind::Sync | WorkerKind::Health | WorkerKind::Console => {
+            config.firewall.rules = Vec::new();
+            config.firewall.sets = Vec::new();
+        }
+    }
+    config
+}
 
-/// Whether PID 1 said stop; for workers that it tells nothing else.
+/// A worker's wire to PID 1.
+pub type Lifeline = Channel<FromWorker, ToWorker>;
+
+/// Whether PID 1 said stop; for workers that live by a new config only as far as they are started anew for it.
 pub fn is_to_stop(lifeline: &mut Lifeline) -> Result<bool, WorkerError> {
     let heard = lifeline.receive();
     let heard = heard.map_err(|error| WorkerError::failed("listening to init", error))?;
+    if let Some(ToWorker::Config(news)) = heard {
+        set_log_level(news.log_level);
+    }
     Ok(heard == Some(ToWorker::Stop))
+}
+
+/// From now on nothing less severe is logged.
+pub fn set_log_level(level: LogLevel) {
+    log::set_max_level(match level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warn => log::LevelFilter::Warn,
+        LogLevel::Info => log::LevelFilter::Info,
+        LogLevel::Debug => log::LevelFilter::Debug,
+    });
 }
 
 fn take_wires(numbers: Vec<(Wire, i32)>) -> Result<(Lifeline, Vec<(Wire, OwnedFd)>), WorkerError> {
@@ -165,12 +200,6 @@ fn take_wires(numbers: Vec<(Wire, i32)>) -> Result<(Lifeline, Vec<(Wire, OwnedFd
 /// Sends `log`'s macros to stderr, which is a pipe to PID 1's log ring: one `[LEVEL] text` a line. No
 /// worker ever waits for room there.
 fn start_logger(level: LogLevel) {
-    let filter = match level {
-        LogLevel::Error => log::LevelFilter::Error,
-        LogLevel::Warn => log::LevelFilter::Warn,
-        LogLevel::Info => log::LevelFilter::Info,
-        LogLevel::Debug => log::LevelFilter::Debug,
-    };
     let off = log::LevelFilter::Off;
     let format = simplelog::ConfigBuilder::new()
         .set_time_level(off)
@@ -179,5 +208,7 @@ fn start_logger(level: LogLevel) {
         .set_location_level(off)
         .build();
     // Fails only where a logger is set already, which then serves as well.
-    let _ = simplelog::WriteLogger::init(filter, format, LogPipe::new(std::io::stderr()));
+    let all = log::LevelFilter::Debug;
+    let _ = simplelog::WriteLogger::init(all, format, LogPipe::new(std::io::stderr()));
+    set_log_level(level);
 }

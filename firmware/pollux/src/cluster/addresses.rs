@@ -207,6 +207,19 @@ impl Addresses {
         }
     }
 
+    /// Drops what waits for neighbours behind cards without carrier. Sent when a cable is back, it would speak in
+    /// the name of addresses that are the twin's by then.
+    pub fn drop_unsent(&mut self) {
+        let (placements, route) = (&self.placements, &mut self.route);
+        let is_cut = |device: &&Device| !device.carrier && is_card_of(placements, device);
+        for card in self.devices.iter().filter(is_cut) {
+            let request = netlink::link::forget_neighbours(card.index).map_err(Error::from);
+            if let Err(error) = request.and_then(|request| route.execute(&request)) {
+                log::warn!("{}: {error}", card.name);
+            }
+        }
+    }
+
     /// Removes the devices that were made here, with what is left on them: this process ends for good.
     pub fn leave(&mut self) {
         for bearer in &self.bearers {
@@ -221,6 +234,12 @@ impl Addresses {
         let [arp, neighbour] = self.wiretap.fds();
         [self.events.as_fd(), arp, neighbour]
     }
+}
+
+/// One of the addresses is reached by it.
+fn is_card_of(placements: &[Placement], device: &Device) -> bool {
+    let mut cards = placements.iter().filter_map(Placement::card);
+    cards.any(|card| card.index == device.index)
 }
 
 /// All that there is to change: bearers first, since taking one down silences all its addresses at once.

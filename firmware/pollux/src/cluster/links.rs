@@ -28,6 +28,9 @@ const CHUNK_BYTES: usize = 256;
 /// ttys, which nobody announces to us.
 const OPEN_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same for a socket that was bound before its network was set up.
+const BIND_INTERVAL: Duration = Duration::from_millis(100);
+
 /// One heartbeat link.
 pub struct HeartbeatLink {
     name: String,
@@ -38,6 +41,8 @@ pub struct HeartbeatLink {
     /// The sender holds bytes that the line has not taken.
     has_rest: bool,
     unsent: u64,
+    /// Something went out since it was opened.
+    has_sent: bool,
     retry_at: Duration,
     complained: bool,
 }
@@ -75,6 +80,7 @@ pub fn links(config: &Config, node: usize) -> Vec<HeartbeatLink> {
         sender: Sender::default(),
         has_rest: false,
         unsent: 0,
+        has_sent: false,
         retry_at: Duration::ZERO,
         complained: false,
     };
@@ -124,6 +130,7 @@ impl HeartbeatLink {
         match self.open(config, node, devices) {
             Ok(line) => {
                 self.line = line;
+                self.has_sent = false;
                 if self.complained {
                     log::info!("link {}: open", self.name);
                 }
@@ -237,11 +244,26 @@ impl HeartbeatLink {
                 self.sender.queue(frame);
                 self.flush();
             }
-            Line::Udp(link, _) => {
-                if link.send(frame).is_err() {
+            Line::Udp(link, _) => match link.send(frame) {
+                Ok(()) => self.has_sent = true,
+                Err(_) => {
                     self.unsent = self.unsent.saturating_add(1);
+                    self.bind_anew();
                 }
-            }
+            },
+        }
+    }
+
+    /// A socket that is bound to a broadcast address before the network is there takes it for an address of a host, and
+    /// can't send from it ever after (`__inet_bind` in net/ipv4/af_inet.c).
+    fn bind_anew(&mut self) {
+        let to = match &self.way {
+            Way::Udp { to, .. } => Some(to),
+            Way::Serial { .. } | Way::None => None,
+        };
+        if !self.has_sent && matches!(to, Some(Destination::Broadcast(_))) {
+            self.line = Line::Closed;
+            self.retry_at = now().saturating_add(BIND_INTERVAL);
         }
     }
 

@@ -102,7 +102,7 @@ impl Placement {
         Ok(Seat {
             device: device.clone(),
             card: card.clone(),
-            add: netlink::address::add(&address)?,
+            add: netlink::address::add_virtual(&address)?,
             delete: netlink::address::delete(&address)?,
         })
     }
@@ -152,6 +152,7 @@ mod tests {
             index: index.into(),
             name: format!("eth{index}"),
             mac: [0x52, 0x54, 0, 0, 1, index],
+            permanent_mac: None,
             up: true,
             carrier,
             mtu_bytes: 1500,

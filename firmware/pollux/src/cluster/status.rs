@@ -61,6 +61,7 @@ fn peer_status(name: &str, peer: &report::PeerStatus) -> PeerStatus {
         role: peer.state.to_string(),
         term: peer.term,
         ready: peer.ready,
+        in_sync: peer.in_sync,
         dead_ms: peer.dead_ms,
         generation: peer.generation,
         digest: peer.digest,

@@ -6,13 +6,14 @@ use super::{Resigning, Worker, instant, status};
 use crate::clock::now;
 use crate::ipc::control::ClusterStatus;
 use crate::ipc::{
-    Channel, ClusterAnswer, ClusterRequest, ClusterToControl, ClusterToDataplane, ControlToCluster,
-    Custodian, DataplaneToCluster, FromWorker, ToWorker,
+    Channel, ClusterAnswer, ClusterRequest, ClusterToControl, ClusterToDataplane, ConfigNews,
+    ControlToCluster, Custodian, DataplaneToCluster, FromWorker, ToWorker,
 };
-use crate::worker::{TURN_MESSAGES_MAX, WorkerError};
+use crate::worker::{self, TURN_MESSAGES_MAX, WorkerError};
 use core::time::Duration;
 use proto::failover::{Command, Role, State};
 use proto::node::Input;
+use proto::settings::ConfigVersion;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// From one word to PID 1 and to the dataplane to the next.
@@ -41,8 +42,8 @@ impl Worker {
             };
             let answer = match what {
                 ClusterRequest::Status => ClusterAnswer::Status(Box::new(self.status())),
-                ClusterRequest::Standby => self.command(Command::Standby),
-                ClusterRequest::Takeover => self.command(Command::Takeover),
+                ClusterRequest::Standby { force } => self.order(Command::Standby, force),
+                ClusterRequest::Takeover { force } => self.order(Command::Takeover, force),
             };
             // Control times out and says so where there is no room.
             let _ = self
@@ -51,16 +52,6 @@ impl Worker {
                 .send(&ClusterToControl { request, answer });
         }
         Ok(())
-    }
-
-    fn command(&mut self, command: Command) -> ClusterAnswer {
-        match self.node.handle_command(instant(now()), command) {
-            Ok(()) => ClusterAnswer::Accepted,
-            Err(refusal) => {
-                log::info!("{command} refused: {refusal}");
-                ClusterAnswer::Refused(refusal.to_string())
-            }
-        }
     }
 
     fn status(&mut self) -> ClusterStatus {
@@ -80,15 +71,21 @@ impl Worker {
         while let Some(message) = receive(&mut self.wires.lifeline, "listening to init")? {
             match message {
                 ToWorker::Stop => return Ok(false),
-                ToWorker::Resign => {
-                    // Never refused; what becomes of it shows in the role.
-                    let _ = self.node.handle_command(instant(now()), Command::Resign);
-                    self.resigning = Resigning::Ordered;
-                }
-                ToWorker::Answer(..) | ToWorker::LogLine(_) => {}
+                ToWorker::Resign => self.resign(),
+                ToWorker::Config(news) => self.follow_config(news),
+                ToWorker::Answer(..) | ToWorker::LogLine(_) | ToWorker::Try { .. } => {}
             }
         }
         Ok(true)
+    }
+
+    /// A new config that says the same of all that this worker looks after: beats tell the peer of it.
+    fn follow_config(&mut self, news: ConfigNews) {
+        worker::set_log_level(news.log_level);
+        self.input(Input::Config(ConfigVersion {
+            generation: news.generation,
+            digest: news.digest,
+        }));
     }
 
     /// Tells the dataplane once it has settled, and PID 1 where this box stands, when that changed and is no
@@ -101,6 +98,7 @@ impl Worker {
         ) {
             self.tell_init(status.role, status.ready);
         }
+        self.tell_sync(&status);
         let has_twin = status.peer.as_ref().is_some_and(|peer| peer.alive);
         self.tell_dataplane(Custodian {
             settled: status.state != State::Listening,
@@ -146,6 +144,7 @@ impl Worker {
         if self.alive_at <= now() {
             let _ = self.wires.lifeline.send(&FromWorker::Alive);
             self.say_alive();
+            self.repeat_to_sync();
             self.alive_at = now().saturating_add(ALIVE_INTERVAL);
         }
     }

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use sys::poll::{self, PollFd};
 
 /// Kernel events, the two taps on the wire and the wires, besides the links.
-const OTHER_FDS: usize = 6;
+const OTHER_FDS: usize = 7;
 const FDS: usize = LINKS_MAX + OTHER_FDS;
 
 impl Worker {
@@ -40,8 +40,11 @@ impl Worker {
         self.hear_kernel();
         self.hear_rivals();
         self.hear_dataplane()?;
+        self.hear_sync()?;
         self.hear_control()?;
+        self.retry_order();
         let go_on = self.hear_init()?;
+        self.go_on_resigning();
         self.open_links();
         self.addresses.retry_if_due(now());
         self.advance();
@@ -49,6 +52,7 @@ impl Worker {
         self.follow_node();
         self.stand();
         self.beat();
+        self.hush_due();
         Ok(go_on)
     }
 
@@ -87,6 +91,7 @@ impl Worker {
             Some(2) => neighbour,
             Some(3) => self.wires.dataplane.as_fd(),
             Some(4) => self.wires.control.as_fd(),
+            Some(5) => self.sync.wire().as_fd(),
             _ => self.wires.lifeline.as_fd(),
         }
     }
@@ -101,7 +106,9 @@ impl Worker {
             Some(node),
             Some(self.alive_at),
             self.burst.next_at(),
+            self.hush.next_at(),
             self.addresses.retry_at(),
+            self.sync.due_at(),
         ];
         let all = links.chain(others.into_iter().flatten());
         all.min().unwrap_or(node)
@@ -163,15 +170,16 @@ impl Worker {
     fn act(&mut self, action: &Action) {
         match *action {
             Action::TakeAddresses { term } => {
+                self.hush.stop();
                 // Before the first is set, or the dataplane might take it for an orphan.
                 self.tell_dataplane(Custodian {
                     settled: true,
                     ..self.custodian
                 });
-                self.addresses.take(term);
-                self.advance();
+                self.take_after_state(term);
             }
             Action::ReleaseAddresses { term } => {
+                self.sync.forget();
                 self.burst.stop();
                 self.addresses.release(term);
                 self.advance();
@@ -188,7 +196,7 @@ impl Worker {
     }
 
     /// Goes on with setting or removing addresses; hundreds take several turns.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         let Some(done) = self.addresses.advance() else {
             return;
         };
@@ -199,7 +207,10 @@ impl Worker {
                 self.burst.follow(now());
                 self.input(Input::AddressesTaken { term });
             }
-            Done::Released { term } => self.input(Input::AddressesReleased { term }),
+            Done::Released { term } => {
+                self.hush.start(now());
+                self.input(Input::AddressesReleased { term });
+            }
             Done::Mended { any: true } => self.burst.follow(now()),
             Done::Mended { any: false } => {}
         }
@@ -215,6 +226,13 @@ impl Worker {
             self.addresses.announce();
         }
         self.addresses.announce_some();
+    }
+
+    /// Last in a turn: the twin is told of the release before.
+    fn hush_due(&mut self) {
+        if self.hush.take_due(now()) {
+            self.addresses.drop_unsent();
+        }
     }
 
     fn tell_fitness(&mut self) {

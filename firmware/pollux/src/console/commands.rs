@@ -1,5 +1,8 @@
 //! The operator's commands: one table that parsing, completion and `help` all read.
 
+use super::protocol;
+use crate::ipc::control::tables::ConnectionQuery;
+
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -7,6 +10,10 @@ pub enum Command {
     Status,
     /// Virtual services as the kernel holds them.
     Services,
+    /// The rules in force, with what they counted.
+    Firewall,
+    /// Connections as the kernel tracks them.
+    Connections(ConnectionQuery),
     /// The last lines of the log.
     Log {
         /// How many.
@@ -15,14 +22,22 @@ pub enum Command {
     /// The config as TOML.
     Config,
     /// Hand over and stay standby.
-    Standby,
+    Standby {
+        /// Whatever becomes of connections.
+        force: bool,
+    },
     /// Become active.
-    Takeover,
+    Takeover {
+        /// Whatever becomes of connections.
+        force: bool,
+    },
     /// Kill a worker, so that it starts again.
     Restart {
         /// `health`, `console ttyS0`.
         worker: String,
     },
+    /// Read the config again and live by it.
+    Reload,
     /// Resign and restart the box.
     Reboot,
     /// Resign and switch the box off.
@@ -68,7 +83,7 @@ const fn entry(
     }
 }
 
-static TABLE: [Entry; 12] = [
+static TABLE: [Entry; 15] = [
     entry(
         "status",
         "status",
@@ -80,6 +95,22 @@ static TABLE: [Entry; 12] = [
         "services",
         "virtual services and real servers, as the kernel holds them",
         Command::Services,
+    ),
+    entry(
+        "firewall",
+        "firewall",
+        "the rules in force, with what each has counted",
+        Command::Firewall,
+    ),
+    entry(
+        "connections",
+        "connections [FILTER]",
+        "who opens most; one by one with `tcp 10.0.0.7 port 80`",
+        Command::Connections(ConnectionQuery {
+            protocol: None,
+            address: None,
+            port: None,
+        }),
     ),
     entry(
         "watch",
@@ -100,16 +131,22 @@ static TABLE: [Entry; 12] = [
         Command::Config,
     ),
     entry(
+        "reload",
+        "reload",
+        "take a newer config from the medium: rules, services, routes",
+        Command::Reload,
+    ),
+    entry(
         "standby",
-        "standby",
-        "hand over to the peer; no fail-back from then on until `takeover`",
-        Command::Standby,
+        "standby [force]",
+        "hand over to the peer once in sync; no fail-back until `takeover`",
+        Command::Standby { force: false },
     ),
     entry(
         "takeover",
-        "takeover",
-        "take over from the peer",
-        Command::Takeover,
+        "takeover [force]",
+        "take over from the peer once in sync; force: at once, connections may break",
+        Command::Takeover { force: false },
     ),
     entry(
         "restart",
@@ -159,9 +196,31 @@ pub fn parse(line: &str) -> Option<Result<Command, ParseError>> {
             Ok(lines) => Ok(Command::Log { lines }),
             Err(_) => Err(usage),
         },
+        (Command::Connections(_), words) => match query(words) {
+            Some(query) => Ok(Command::Connections(query)),
+            None => Err(usage),
+        },
+        (Command::Standby { .. }, ["force"]) => Ok(Command::Standby { force: true }),
+        (Command::Takeover { .. }, ["force"]) => Ok(Command::Takeover { force: true }),
         (command, []) => Ok(command.clone()),
         _ => Err(usage),
     })
+}
+
+/// The filter of `connections`; `None` for what is none.
+fn query(words: &[&str]) -> Option<ConnectionQuery> {
+    let mut query = ConnectionQuery::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if *word == "port" {
+            query.port = Some(words.next()?.parse().ok()?);
+        } else if let Ok(address) = word.parse() {
+            query.address = Some(address);
+        } else {
+            query.protocol = Some(protocol::number(word)?);
+        }
+    }
+    Some(query)
 }
 
 fn find(name: &str) -> Result<&'static Entry, ParseError> {
@@ -238,20 +297,34 @@ mod tests {
             parse("restart console tty1"),
             Some(Ok(Command::Restart { worker }))
         );
+        let query = ConnectionQuery {
+            protocol: Some(6),
+            address: "10.0.0.7".parse().ok(),
+            port: Some(80),
+        };
+        let line = "connections tcp 10.0.0.7 port 80";
+        assert_eq!(parse(line), Some(Ok(Command::Connections(query))));
+        let usage = "connections [FILTER]";
+        let wrong = parse("connections port x");
+        assert_eq!(wrong, Some(Err(ParseError::Usage(usage))));
         assert_eq!(parse("log x"), Some(Err(ParseError::Usage("log [LINES]"))));
         assert_eq!(parse("status now"), Some(Err(ParseError::Usage("status"))));
     }
 
     #[test]
     fn beginnings_do_where_they_are_clear_and_harmless() {
-        assert_eq!(parse("t"), Some(Ok(Command::Takeover)));
+        let takeover = |force| Some(Ok(Command::Takeover { force }));
+        assert_eq!(parse("t"), takeover(false));
+        assert_eq!(parse("takeover force"), takeover(true));
         assert_eq!(
             parse("sta"),
             Some(Err(ParseError::Unknown(vec!["status", "standby"])))
         );
         assert_eq!(
             parse("re"),
-            Some(Err(ParseError::Unknown(vec!["restart", "reboot"])))
+            Some(Err(ParseError::Unknown(vec![
+                "reload", "restart", "reboot"
+            ])))
         );
         assert_eq!(parse("x"), Some(Err(ParseError::Unknown(vec![]))));
     }

@@ -1,7 +1,8 @@
 //! A healthy pair as control tells of it, for tests.
 
 use crate::ipc::control::{
-    ClusterStatus, LinkStatus, PeerStatus, ServerStatus, ServiceStatus, Status,
+    BulkStatus, ClusterStatus, LinkStatus, PeerStatus, ServerStatus, ServiceStatus, Status,
+    SyncKind, SyncStatus, TableStatus,
 };
 use plan::config::{Endpoint, Forwarding, Protocol, Scheduler};
 use std::net::Ipv4Addr;
@@ -41,6 +42,7 @@ pub fn cluster() -> ClusterStatus {
             role: "standby".into(),
             term: 2,
             ready: true,
+            in_sync: true,
             dead_ms: 200,
             generation: 7,
             digest: 9,
@@ -51,14 +53,52 @@ pub fn cluster() -> ClusterStatus {
     }
 }
 
+/// Connections that a twin holds, too.
+pub fn sync() -> SyncStatus {
+    let kind = |name: &str, count, equal| SyncKind {
+        name: name.into(),
+        here: count,
+        there: count,
+        equal,
+    };
+    SyncStatus {
+        in_sync: true,
+        joined: true,
+        way: Some("sync 10.0.0.2".into()),
+        failure: None,
+        kinds: vec![
+            kind("connections", Some(4711), Some(true)),
+            kind("balanced", None, None),
+        ],
+        lag_ms: 2,
+        sent_per_s: 1200,
+        received_per_s: 0,
+        resent: 7,
+        dropped: vec![("authentication failed".into(), 3)],
+        last_bulk: Some(BulkStatus {
+            ago_ms: 303_000,
+            took_ms: 120,
+            flows: 4700,
+            goes_on: false,
+        }),
+        table: Some(TableStatus {
+            count: 4730,
+            max: 262_144,
+            ..TableStatus::default()
+        }),
+    }
+}
+
 /// The same with the rest of the box.
 pub fn status() -> Status {
     Status {
         cluster: Ok(cluster()),
+        sync: Ok(sync()),
         workers: Vec::new(),
         watchdog: None,
         generation: 7,
         digest: 9,
+        refused_reload: None,
         sysctls: Vec::new(),
         uptime_s: 61,
         memory_total_kib: 64 * 1024,

@@ -41,6 +41,10 @@ enum State {
 enum Running {
     One,
     Services(Vec<ServiceStatus>),
+    /// Printed as it comes: ten thousand rules take a slow line minutes, in which ctrl-c is to be heard.
+    Firewall {
+        had_lines: u32,
+    },
     /// Counts back from the end of the log.
     LogEnd {
         lines: u64,
@@ -371,6 +375,11 @@ impl Shell {
             Command::Services => {
                 self.run(Running::Services(Vec::new()), Request::Services { from: 0 });
             }
+            Command::Firewall => {
+                let running = Running::Firewall { had_lines: 0 };
+                self.run(running, Request::Firewall { from: 0 });
+            }
+            Command::Connections(query) => self.run(Running::One, Request::Connections(query)),
             // Nothing is that far on: the answer tells only where the end is.
             Command::Log { lines } => {
                 self.run(Running::LogEnd { lines }, Request::Log { from: u64::MAX });
@@ -381,9 +390,10 @@ impl Shell {
                     Request::Config { from: 0 },
                 );
             }
-            Command::Standby => self.run(Running::One, Request::Standby),
-            Command::Takeover => self.run(Running::One, Request::Takeover),
+            Command::Standby { force } => self.run(Running::One, Request::Standby { force }),
+            Command::Takeover { force } => self.run(Running::One, Request::Takeover { force }),
             Command::Restart { worker } => self.run(Running::One, Request::Restart(worker)),
+            Command::Reload => self.run(Running::One, Request::Reload),
             Command::Reboot => self.run(Running::One, Request::Reboot),
             Command::PowerOff => self.run(Running::One, Request::PowerOff),
             Command::Watch => self.begin_watch(),

@@ -3,7 +3,7 @@
 
 use super::commands;
 use super::table::Table;
-use super::view_pair;
+use super::{view_pair, view_sync};
 use crate::ipc::control::{Hello, Status, WorkerStatus};
 use core::fmt::Write;
 
@@ -38,6 +38,7 @@ pub fn status(node: &str, status: &Status) -> String {
             let _ = writeln!(out, "{node}: {why}");
         }
     }
+    view_sync::sync_part(&status.sync, &mut out);
     sysctl_part(&status.sysctls, &mut out);
     worker_part(&status.workers, &mut out);
     box_part(status, &mut out);
@@ -125,10 +126,12 @@ mod tests {
             "castor",
             &Status {
                 cluster: Err("the cluster worker does not answer".into()),
+                sync: Err("the sync worker does not answer".into()),
                 workers: vec![worker],
                 watchdog: None,
                 generation: 1,
                 digest: 2,
+                refused_reload: None,
                 sysctls: vec![("net/ipv4/ip_forward".into(), "1".into())],
                 uptime_s: 61,
                 memory_total_kib: 64 * 1024,
@@ -137,7 +140,8 @@ mod tests {
         );
         assert_eq!(
             text,
-            "castor: the cluster worker does not answer\n \
+            "castor: the cluster worker does not answer\n\
+             connections: the sync worker does not answer\n \
              sysctl               value\n \
              net/ipv4/ip_forward  1\n \
              worker   pid  state        restarts  dropped  last end\n \

@@ -3,7 +3,9 @@
 
 use super::table::Table;
 use super::view::span;
-use crate::ipc::control::{AddressStatus, ClusterStatus, LinkStatus, PeerStatus, Status};
+use crate::ipc::control::{
+    AddressStatus, ClusterStatus, LinkStatus, PeerStatus, RefusedReload, Status,
+};
 use core::fmt::Write;
 
 /// Beats that find no network while a box starts; as many are no trouble.
@@ -15,6 +17,10 @@ pub fn pair(node: &str, cluster: &ClusterStatus, status: &Status, out: &mut Stri
     let mut table = Table::bare(0);
     table.row(["peer:".into(), peer(cluster.peer.as_ref())]);
     table.row(["config:".into(), config(status, cluster.peer.as_ref())]);
+    if let Some(RefusedReload { ago_ms, why }) = &status.refused_reload {
+        let ago = span(*ago_ms);
+        table.row(["reload:".into(), format!("refused {ago} ago: {why}")]);
+    }
     table.row(["dead time:".into(), dead_time(cluster)]);
     out.push_str(&table.render());
     link_part(&cluster.links, out);
@@ -48,8 +54,9 @@ pub fn peer(peer: Option<&PeerStatus>) -> String {
     if !peer.alive {
         return format!("{name} is SILENT; it was {role}, term {}", peer.term);
     }
+    let in_sync = if peer.in_sync { ", in sync" } else { "" };
     format!(
-        "{name} is {role}, {}; term {}",
+        "{name} is {role}, {}; term {}{in_sync}",
         ready(peer.ready),
         peer.term
     )
@@ -74,14 +81,14 @@ pub fn config(status: &Status, peer: Option<&PeerStatus>) -> String {
     let lead = format!("DRIFT: generation {own} here, {other} on {name}");
     match own.cmp(&other) {
         core::cmp::Ordering::Less => {
-            format!("{lead}; put generation {other} on this box's medium and reboot it")
+            format!("{lead}; put generation {other} on this box's medium, then `reload` here")
         }
         core::cmp::Ordering::Greater => {
-            format!("{lead}; put generation {own} on {name}'s medium and reboot it")
+            format!("{lead}; put generation {own} on {name}'s medium, then `reload` there")
         }
         core::cmp::Ordering::Equal => format!(
-            "{lead}, but not the same (digest {:016x} here, {:016x} there); put one config on \
-             both media and reboot",
+            "{lead}, but not the same (digest {:016x} here, {:016x} there); put one config, \
+             with a newer generation, on both media, then `reload`",
             status.digest, peer.digest
         ),
     }

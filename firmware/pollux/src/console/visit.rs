@@ -16,8 +16,9 @@ use sys::tty::Raw;
 /// How it is used.
 const USAGE: &str = "pollux console [--run-dir DIR] [-c COMMAND]";
 
-/// Control answers within a second, whoever it asks for the parts.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Control answers within a minute, whoever it asks for the parts; but for `connections`, `firewall` and `reload`, within a
+/// second.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// Reads what follows `console` on the command line, and visits.
 ///

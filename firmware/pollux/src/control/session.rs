@@ -3,15 +3,22 @@
 
 use super::redact;
 use crate::ipc::control::{
-    ClusterStatus, Hello, Request, Response, ServicePage, Status, WorkerStatus,
+    ClusterStatus, Hello, RefusedReload, Request, Response, Status, SyncStatus, WorkerStatus,
 };
-use crate::ipc::{Answer, Ask, ClusterAnswer, ClusterRequest};
+use crate::ipc::{Answer, Ask, ClusterAnswer, ClusterRequest, DataplaneAnswer, DataplaneRequest};
 use plan::config::Config;
 use plan::password;
 use std::time::{Duration, Instant};
 
 /// How long others may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// How long it may take to look at every connection, or at every rule; a million of them take half a minute on an emulated
+/// box.
+const CENSUS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a reload may take: the sum of its bounds (`init::reload`), and room around it.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(72);
 
 /// How long a wrong password is not answered, and no other looked at, against guessing by machine.
 pub const WRONG_PASSWORD_DELAY: Duration = Duration::from_secs(2);
@@ -28,9 +35,9 @@ pub enum Step {
     AskInit(Ask),
     /// Ask the cluster worker.
     AskCluster(ClusterRequest),
-    /// Ask the dataplane for services from this position on.
-    AskDataplane(u16),
-    /// Ask both PID 1 and the cluster worker.
+    /// Ask the dataplane.
+    AskDataplane(DataplaneRequest),
+    /// Ask PID 1, the cluster worker and the sync worker.
     AskStatus,
     /// Nothing until the deadline.
     Delay,
@@ -48,10 +55,16 @@ struct Waiting {
 enum What {
     WrongPassword,
     One(&'static str),
-    Status {
-        cluster: Option<Box<ClusterStatus>>,
-        workers: Option<(Vec<WorkerStatus>, Option<String>)>,
-    },
+    Status(Parts),
+}
+
+/// Of a status.
+#[derive(Debug, Default)]
+struct Parts {
+    cluster: Option<Box<ClusterStatus>>,
+    sync: Option<Box<SyncStatus>>,
+    workers: Option<(Vec<WorkerStatus>, Option<String>)>,
+    refused_reload: Option<RefusedReload>,
 }
 
 /// What all sessions share.
@@ -71,9 +84,16 @@ pub struct Facts {
 pub struct Session {
     authenticated: bool,
     waiting: Option<Waiting>,
+    /// Of the config, while it is read page by page.
+    config_text: String,
 }
 
 impl Session {
+    /// The password that it knew is not the one any more.
+    pub fn log_out(&mut self) {
+        self.authenticated = false;
+    }
+
     /// Whether a request is under way, so that the next must wait.
     pub fn is_waiting(&self) -> bool {
         self.waiting.is_some()
@@ -97,13 +117,16 @@ impl Session {
         let (after, what) = match &step {
             Step::Reply(_) => return step,
             Step::Delay => (WRONG_PASSWORD_DELAY, What::WrongPassword),
+            Step::AskInit(Ask::Reload) => (RELOAD_TIMEOUT, What::One("PID 1")),
             Step::AskInit(_) => (ANSWER_TIMEOUT, What::One("PID 1")),
             Step::AskCluster(_) => (ANSWER_TIMEOUT, What::One("the cluster worker")),
-            Step::AskDataplane(_) => (ANSWER_TIMEOUT, What::One("the dataplane worker")),
-            Step::AskStatus => {
-                let (cluster, workers) = (None, None);
-                (ANSWER_TIMEOUT, What::Status { cluster, workers })
+            Step::AskDataplane(
+                DataplaneRequest::Connections(_) | DataplaneRequest::Firewall { .. },
+            ) => (CENSUS_TIMEOUT, What::One("the dataplane worker")),
+            Step::AskDataplane(DataplaneRequest::Services { .. }) => {
+                (ANSWER_TIMEOUT, What::One("the dataplane worker"))
             }
+            Step::AskStatus => (ANSWER_TIMEOUT, What::Status(Parts::default())),
         };
         self.waiting = Some(Waiting {
             request: number,
@@ -131,14 +154,40 @@ impl Session {
                 Step::Reply(Response::NotAuthenticated)
             }
             Request::Status => Step::AskStatus,
-            Request::Services { from } => Step::AskDataplane(from),
+            Request::Services { from } => Step::AskDataplane(DataplaneRequest::Services { from }),
+            Request::Firewall { from } => Step::AskDataplane(DataplaneRequest::Firewall { from }),
+            Request::Connections(query) => Step::AskDataplane(DataplaneRequest::Connections(query)),
             Request::Log { from } => Step::AskInit(Ask::Log { from }),
-            Request::Config { from } => Step::Reply(config_page(&facts.config, from)),
-            Request::Standby => Step::AskCluster(ClusterRequest::Standby),
-            Request::Takeover => Step::AskCluster(ClusterRequest::Takeover),
+            Request::Config { from } => Step::Reply(self.config_page(&facts.config, from)),
+            Request::Standby { force } => Step::AskCluster(ClusterRequest::Standby { force }),
+            Request::Takeover { force } => Step::AskCluster(ClusterRequest::Takeover { force }),
             Request::Restart(name) => Step::AskInit(Ask::Restart(name)),
             Request::Reboot => Step::AskInit(Ask::Reboot),
             Request::PowerOff => Step::AskInit(Ask::PowerOff),
+            Request::Reload => Step::AskInit(Ask::Reload),
+        }
+    }
+
+    /// The text is made for the first page and kept until the last one: it may be long.
+    fn config_page(&mut self, config: &Config, from: u32) -> Response {
+        if from == 0 || self.config_text.is_empty() {
+            self.config_text = redact::config_text(config);
+        }
+        let text = &self.config_text;
+        let total_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let rest = text.get(from..).unwrap_or("");
+        // Cut where a character ends.
+        let end = (0..=CONFIG_PAGE_BYTES.min(rest.len()))
+            .rev()
+            .find(|end| rest.is_char_boundary(*end));
+        let page: String = rest.get(..end.unwrap_or(0)).unwrap_or("").into();
+        if page.len() == rest.len() {
+            self.config_text = String::new();
+        }
+        Response::Config {
+            text: page,
+            total_bytes,
         }
     }
 
@@ -147,19 +196,17 @@ impl Session {
         let response = match answer {
             Answer::Done => Response::Accepted,
             Answer::Refused(why) => Response::Failed(why),
+            Answer::Said(what) => Response::Said(what),
             Answer::Log { lines, end } => Response::Log { lines, end },
             Answer::Workers {
                 workers: list,
                 watchdog,
+                refused_reload,
             } => {
-                if let Some(Waiting {
-                    what: What::Status { workers, .. },
-                    ..
-                }) = &mut self.waiting
-                {
-                    *workers = Some((list, watchdog));
-                }
-                return self.complete_status(facts);
+                return self.complete(facts, |parts| {
+                    parts.refused_reload = refused_reload;
+                    parts.workers = Some((list, watchdog));
+                });
             }
         };
         self.waiting = None;
@@ -170,27 +217,28 @@ impl Session {
     pub fn cluster_answered(&mut self, answer: ClusterAnswer, facts: &Facts) -> Option<Response> {
         let response = match answer {
             ClusterAnswer::Accepted => Response::Accepted,
+            ClusterAnswer::Waits(why) => Response::Waits(why),
             ClusterAnswer::Refused(why) => Response::Failed(why),
             ClusterAnswer::Status(status) => {
-                if let Some(Waiting {
-                    what: What::Status { cluster, .. },
-                    ..
-                }) = &mut self.waiting
-                {
-                    *cluster = Some(status);
-                }
-                return self.complete_status(facts);
+                return self.complete(facts, |parts| parts.cluster = Some(status));
             }
         };
         self.waiting = None;
         Some(response)
     }
 
+    /// The sync worker has; the response, if complete.
+    pub fn sync_answered(&mut self, status: Box<SyncStatus>, facts: &Facts) -> Option<Response> {
+        self.complete(facts, |parts| parts.sync = Some(status))
+    }
+
     /// The dataplane has.
-    pub fn dataplane_answered(&mut self, page: Result<ServicePage, String>) -> Response {
+    pub fn dataplane_answered(&mut self, answer: Result<DataplaneAnswer, String>) -> Response {
         self.waiting = None;
-        match page {
-            Ok(page) => Response::Services(page),
+        match answer {
+            Ok(DataplaneAnswer::Services(page)) => Response::Services(page),
+            Ok(DataplaneAnswer::Firewall(page)) => Response::Firewall(page),
+            Ok(DataplaneAnswer::Connections(report)) => Response::Connections(report),
             Err(why) => Response::Failed(why),
         }
     }
@@ -206,61 +254,48 @@ impl Session {
             What::One(who) => Response::Failed(format!(
                 "{who} does not answer; it may be restarting: see `log`, then try again"
             )),
-            What::Status { cluster, workers } => {
-                let silent = || "the cluster worker does not answer: see `log`".into();
-                let cluster = cluster.map(|status| *status).ok_or_else(silent);
-                status(cluster, workers.unwrap_or_default(), facts)
-            }
+            What::Status(parts) => status(parts, facts),
         })
     }
 
-    fn complete_status(&mut self, facts: &Facts) -> Option<Response> {
-        let waiting = self.waiting.take()?;
-        match waiting.what {
-            What::Status {
-                cluster: Some(cluster),
-                workers: Some(workers),
-            } => Some(status(Ok(*cluster), workers, facts)),
-            what => {
-                self.waiting = Some(Waiting { what, ..waiting });
-                None
-            }
+    /// Takes a part of a status; the response, if that was the last one.
+    fn complete(&mut self, facts: &Facts, take: impl FnOnce(&mut Parts)) -> Option<Response> {
+        let Some(What::Status(parts)) = self.waiting.as_mut().map(|waiting| &mut waiting.what)
+        else {
+            return None;
+        };
+        take(parts);
+        if parts.cluster.is_none() || parts.sync.is_none() || parts.workers.is_none() {
+            return None;
         }
+        let parts = core::mem::take(parts);
+        self.waiting = None;
+        Some(status(parts, facts))
     }
 }
 
-fn status(
-    cluster: Result<ClusterStatus, String>,
-    (workers, watchdog): (Vec<WorkerStatus>, Option<String>),
-    facts: &Facts,
-) -> Response {
+/// Of whatever parts there are.
+fn status(parts: Parts, facts: &Facts) -> Response {
+    let silent = |who: &str| format!("the {who} worker does not answer: see `log`");
+    let cluster = parts.cluster.map(|status| *status);
+    let (workers, watchdog) = parts.workers.unwrap_or_default();
     let (memory_total_kib, memory_available_kib) = super::facts::memory_kib();
     Response::Status(Box::new(Status {
-        cluster,
+        cluster: cluster.ok_or_else(|| silent("cluster")),
+        sync: parts
+            .sync
+            .map(|status| *status)
+            .ok_or_else(|| silent("sync")),
         workers,
         watchdog,
         generation: facts.generation,
         digest: facts.digest,
+        refused_reload: parts.refused_reload,
         sysctls: super::facts::sysctls(),
         uptime_s: super::facts::uptime_s(),
         memory_total_kib,
         memory_available_kib,
     }))
-}
-
-fn config_page(config: &Config, from: u32) -> Response {
-    let text = redact::config_text(config);
-    let from = usize::try_from(from).unwrap_or(usize::MAX);
-    let rest = text.get(from..).unwrap_or("");
-    // Cut where a character ends.
-    let end = (0..=CONFIG_PAGE_BYTES.min(rest.len()))
-        .rev()
-        .find(|end| rest.is_char_boundary(*end));
-    let page = rest.get(..end.unwrap_or(0)).unwrap_or("");
-    Response::Config {
-        text: page.into(),
-        total_bytes: u32::try_from(text.len()).unwrap_or(u32::MAX),
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ fn control(name: &str, clients: usize) -> (Control, Vec<Caller>) {
     }
     let path = std::env::temp_dir().join(format!("pollux-{name}-{}", std::process::id()));
     let listener = Listener::bind(&path, GUEST_CONTROL_MODE).unwrap();
-    std::fs::remove_file(path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     let mut config = config();
     config.console.password = Some(password::derive("gemini", [1; 16], 3));
     let hello = Hello {
@@ -25,6 +25,7 @@ fn control(name: &str, clients: usize) -> (Control, Vec<Caller>) {
         wants_password: true,
     };
     let mut control = Control {
+        config_path: path,
         facts: Facts {
             config,
             hello,
@@ -35,6 +36,7 @@ fn control(name: &str, clients: usize) -> (Control, Vec<Caller>) {
         lifeline: wire(),
         cluster: wire(),
         dataplane: wire(),
+        sync: wire(),
         clients: Vec::new(),
         guesses: Guesses::default(),
         last_request: 0,

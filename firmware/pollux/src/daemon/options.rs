@@ -4,10 +4,10 @@ use crate::place::RUN_DIR;
 use std::path::PathBuf;
 
 /// How it is used.
-pub const USAGE: &str = "pollux run --config FILE [--node NAME] [--run-dir DIR]";
+pub const USAGE: &str = "pollux run --config FILE [--node NAME] [--run-dir DIR] [--event-room KIB]";
 
 /// What to run, and where.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// An image, as `polluxctl build` writes it.
     pub config: PathBuf,
@@ -15,6 +15,8 @@ pub struct Options {
     pub node: Option<String>,
     /// For the control socket and the config's copy.
     pub run_dir: PathBuf,
+    /// Memory that the kernel may take for events of connections that wait; `None`: as on a box.
+    pub event_room_bytes: Option<usize>,
 }
 
 impl Options {
@@ -24,6 +26,7 @@ impl Options {
     /// What is wrong, and how it is used.
     pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut config, mut node, mut run_dir) = (None, None, PathBuf::from(RUN_DIR));
+        let mut event_room_bytes = None;
         while let Some(option) = words.next() {
             let mut value = || {
                 let missing = || format!("{option} wants a value; usage: {USAGE}");
@@ -33,6 +36,7 @@ impl Options {
                 "--config" => config = Some(value()?.into()),
                 "--node" => node = Some(value()?),
                 "--run-dir" => run_dir = value()?.into(),
+                "--event-room" => event_room_bytes = Some(kib(&value()?)?),
                 _ => return Err(format!("no option {option}; usage: {USAGE}")),
             }
         }
@@ -41,8 +45,17 @@ impl Options {
             config,
             node,
             run_dir,
+            event_room_bytes,
         })
     }
+}
+
+/// KiB as bytes. More than 1 GiB is no socket's.
+fn kib(text: &str) -> Result<usize, String> {
+    let kib: Option<usize> = text.parse().ok().filter(|kib| (1..=1 << 20).contains(kib));
+    kib.map(|kib| kib * 1024).ok_or_else(|| {
+        format!("--event-room wants KiB, from 1 to 1048576, not {text}; usage: {USAGE}")
+    })
 }
 
 #[cfg(test)]
@@ -61,6 +74,9 @@ mod tests {
         assert_eq!(options.run_dir, PathBuf::from("/run/pollux"));
         let options = parse("--run-dir /run/b --config a.plx").unwrap();
         assert_eq!((options.node, options.run_dir), (None, "/run/b".into()));
+        assert_eq!(options.event_room_bytes, None);
+        let options = parse("--config a.plx --event-room 64").unwrap();
+        assert_eq!(options.event_room_bytes, Some(65_536));
     }
 
     #[test]
@@ -69,6 +85,8 @@ mod tests {
             ("", "--config is missing"),
             ("--config", "--config wants a value"),
             ("--conf a", "no option --conf"),
+            ("--config a --event-room 0", "--event-room wants KiB"),
+            ("--config a --event-room 64M", "--event-room wants KiB"),
         ] {
             let refused = parse(text).unwrap_err();
             assert!(

@@ -82,14 +82,14 @@ fn routes_to_servers(config: &Config, is_v6: bool) -> bool {
 }
 
 /// Takes out of what the kernel holds all that is not ours to remove: addresses that the config does not
-/// name, and IPVS services where the config has none.
-pub fn overlook(config: &Config, desired: &State, observed: &mut State) {
+/// name, and IPVS services unless the table is ours (`has_balanced`), because the config has or had some.
+pub fn overlook(config: &Config, desired: &State, observed: &mut State, has_balanced: bool) {
     let is_named = |address: &Address| {
         let is_it = |known: &VirtualAddress| known.prefix == address.prefix;
         desired.addresses.contains(address) || config.virtual_addresses.iter().any(is_it)
     };
     observed.addresses.retain(is_named);
-    if config.services.is_empty() {
+    if !has_balanced {
         observed.services.clear();
     }
 }
@@ -106,6 +106,7 @@ mod tests {
             index: 2,
             name: "eth0".into(),
             mac: [0x52, 0x54, 0, 0, 1, 1],
+            permanent_mac: None,
             up: true,
             carrier: true,
             mtu_bytes: 1500,
@@ -141,7 +142,10 @@ mod tests {
         assert!(has("net/ipv4/ip_forward") && has("net/ipv4/conf/eth0/rp_filter"));
         assert!(has("net/ipv4/vs/sloppy_tcp") && has("net/ipv4/conf/eth0/send_redirects"));
         assert!(!has("net/ipv6/conf/all/forwarding"), "{paths:?}");
-        assert!(!paths.iter().any(|path| path.starts_with(ALL)), "{paths:?}");
+        // Other devices send redirects all the same: theirs is the word that says so.
+        let of_all = paths.iter().filter(|path| path.starts_with(ALL));
+        let of_all: Vec<_> = of_all.map(String::as_str).collect();
+        assert_eq!(of_all, ["net/ipv4/conf/all/send_redirects"], "{paths:?}");
     }
 
     #[test]
@@ -153,6 +157,22 @@ mod tests {
         let settings = desired(&balancer()).sysctls;
         let unknown: Vec<_> = settings.into_iter().filter(unknown).collect();
         assert_eq!(unknown, []);
+    }
+
+    #[test]
+    fn services_that_a_config_no_longer_has_go_and_those_of_others_stay() {
+        let mut config = balancer();
+        let observed = desired(&config);
+        config.services.clear();
+        let desired = desired(&config);
+        let deleted = |has_balanced| {
+            let mut observed = observed.clone();
+            overlook(&config, &desired, &mut observed, has_balanced);
+            let steps = plan::diff(&desired, &observed);
+            let is_deleted = |step: &&Step| matches!(step, Step::DeleteService(_));
+            steps.iter().filter(is_deleted).count()
+        };
+        assert_eq!((deleted(true), deleted(false)), (1, 0));
     }
 
     #[test]
@@ -171,7 +191,7 @@ mod tests {
             virtual_address,
         ];
         desired.virtual_addresses.clear();
-        overlook(&config, &desired, &mut observed);
+        overlook(&config, &desired, &mut observed, true);
         let steps = plan::diff(&desired, &observed);
         assert_eq!(steps, [Step::DeleteAddress(virtual_address)]);
     }

@@ -1,13 +1,17 @@
 //! The kernel as the dataplane knows it: observed as one `State`, changed step by step. It translates and
 //! asks; it decides nothing.
 
+use super::firewall::Firewall;
 use super::listing::Held;
+use crate::worker::Lifeline;
 use netlink::ipvs::{self, Family};
 use netlink::{EncodeError, Request};
 use plan::kernel::{Device, Route, State, Step};
+use plan::ruleset::Ruleset;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
 use sys::netlink::{Error, Netlink, Notifications, Protocol, Received};
 
 const SYSCTLS: &str = "/proc/sys";
@@ -16,16 +20,19 @@ const SYSCTLS: &str = "/proc/sys";
 pub struct Kernel {
     route: Netlink,
     generic: Netlink,
+    firewall: Firewall,
     /// `None` while the kernel has no IPVS.
     ipvs: Option<Family>,
 }
 
 impl Kernel {
-    /// Opens the sockets and looks for IPVS.
-    pub fn open() -> Result<Self, Error> {
+    /// Opens the sockets and looks for IPVS. On somebody else's machine (`is_guest`) tables of others may change.
+    /// `lifeline` hears that this worker lives while it is busy for long.
+    pub fn open(is_guest: bool, lifeline: Lifeline) -> Result<Self, Error> {
         let mut kernel = Kernel {
             route: Netlink::open(Protocol::Route)?,
             generic: Netlink::open(Protocol::Generic)?,
+            firewall: Firewall::open(is_guest, lifeline)?,
             ipvs: None,
         };
         kernel.has_ipvs();
@@ -71,7 +78,13 @@ impl Kernel {
             routes,
             services: held.into_iter().map(|held| held.service).collect(),
             sysctls: sysctls.collect(),
+            ruleset: self.firewall.in_force().cloned(),
         })
+    }
+
+    /// Lets PID 1 know that this worker lives, before and after what takes long.
+    pub fn say_alive(&mut self) {
+        self.firewall.say_alive();
     }
 
     /// A routing table that was never used does not exist, which is no error here.
@@ -107,9 +120,30 @@ impl Kernel {
         Path::new(SYSCTLS).join(path).exists()
     }
 
+    /// Readable when rulesets have changed.
+    pub fn ruleset_changes(&self) -> Option<BorrowedFd<'_>> {
+        self.firewall.changes()
+    }
+
+    /// Takes all that was told of rulesets. Returns whether one changed.
+    pub fn drain_ruleset_changes(&mut self) -> bool {
+        self.firewall.drain()
+    }
+
+    /// Whether some ruleset of ours stands, if only the one that lets nothing pass.
+    pub fn is_guarded(&mut self) -> bool {
+        self.firewall.stands()
+    }
+
+    /// Whether it is this ruleset that is in force.
+    pub fn has_in_force(&mut self, ruleset: &Arc<Ruleset>) -> bool {
+        self.firewall.in_force() == Some(ruleset)
+    }
+
     /// Carries out one step.
     pub fn apply(&mut self, step: &Step) -> Result<(), Error> {
         match step {
+            Step::LoadRuleset(ruleset) => self.firewall.load(ruleset),
             Step::SetSysctl { path, value } => write_sysctl(path, value),
             Step::SetLink { index, mtu_bytes } => self
                 .route
@@ -145,7 +179,8 @@ impl Kernel {
             Step::AddDestination(key, server) => family.add_destination(key, server),
             Step::EditDestination(key, server) => family.edit_destination(key, server),
             Step::DeleteDestination(key, server) => family.delete_destination(key, server),
-            Step::SetSysctl { .. }
+            Step::LoadRuleset(_)
+            | Step::SetSysctl { .. }
             | Step::SetLink { .. }
             | Step::AddAddress(_)
             | Step::DeleteAddress(_)
@@ -164,7 +199,7 @@ fn write_sysctl(path: &str, value: &str) -> Result<(), Error> {
     })
 }
 
-/// Tells that something in the kernel changed.
+/// Tells that something in the kernel changed; of rulesets, `Kernel` tells itself.
 pub struct Events {
     notifications: Notifications,
 }

@@ -1,6 +1,8 @@
 //! One pass: observe the kernel, plan, carry out what differs, and say what was done and why. It decides
 //! when the next one is due; what belongs in the kernel is plan's decision alone.
 
+use super::cards::Cards;
+use super::draft::Draft;
 use super::failing::{Failed, Failing};
 use super::guest;
 use super::kernel::Kernel;
@@ -10,6 +12,7 @@ use core::time::Duration;
 use plan::Health;
 use plan::config::{Config, Device as Identity};
 use plan::kernel::{Device, State, Step};
+use std::sync::Arc;
 
 /// Events come in swarms (a device brings addresses and routes); one pass serves them all.
 const EVENT_PAUSE: Duration = Duration::from_millis(20);
@@ -25,6 +28,8 @@ const IPVS_SYSCTLS: &str = "net/ipv4/vs/";
 pub enum Cause {
     /// The worker has started.
     Start,
+    /// The config is another one.
+    Reload,
     /// A verdict changed.
     Health,
     /// The kernel says that something changed.
@@ -41,11 +46,15 @@ pub struct Planner {
     /// On somebody else's machine.
     is_guest: bool,
     wanted: Option<(Cause, Duration)>,
+    draft: Draft,
     failing: Failing,
     /// Which of `Config::interfaces` have no device; `None` before the first pass.
     missing: Option<Vec<usize>>,
     said_no_ipvs: bool,
+    /// The config has services, or had some before a reload.
+    has_balanced: bool,
     orphaned: bool,
+    cards: Cards,
 }
 
 impl Planner {
@@ -55,10 +64,13 @@ impl Planner {
             node,
             is_guest,
             wanted: Some((Cause::Start, now)),
+            draft: Draft::default(),
             failing: Failing::new(),
             missing: None,
             said_no_ipvs: false,
+            has_balanced: false,
             orphaned: false,
+            cards: Cards::default(),
         }
     }
 
@@ -73,7 +85,7 @@ impl Planner {
     pub fn request(&mut self, cause: Cause, now: Duration) {
         let at = match cause {
             Cause::Event => now.saturating_add(EVENT_PAUSE),
-            Cause::Start | Cause::Health | Cause::Retry | Cause::Check => now,
+            Cause::Start | Cause::Reload | Cause::Health | Cause::Retry | Cause::Check => now,
         };
         self.want(cause, at);
     }
@@ -101,10 +113,21 @@ impl Planner {
     }
 
     /// Makes one.
-    pub fn pass(&mut self, kernel: &mut Kernel, config: &Config, health: &Health, now: Duration) {
+    pub fn pass(
+        &mut self,
+        kernel: &mut Kernel,
+        config: &Arc<Config>,
+        health: &Health,
+        now: Duration,
+    ) {
         let cause = self.wanted.take().map_or(Cause::Check, |(cause, _)| cause);
         let (failed, next_cause) = match self.steps(kernel, config, health) {
-            Ok(plan) => (self.carry_out(kernel, &plan, cause, now), Cause::Retry),
+            Ok(plan) => {
+                if !self.is_guest {
+                    self.cards.tend(config, self.node, &plan.devices);
+                }
+                (self.carry_out(kernel, &plan, cause, now), Cause::Retry)
+            }
             Err(error) => {
                 let step = "read what the kernel holds".into();
                 let reason = error.to_string();
@@ -123,19 +146,39 @@ impl Planner {
         }
     }
 
+    /// Puts the ruleset of this config in force if it is another one; nothing else. Where the kernel refuses it the
+    /// one before stays.
+    pub fn put_ruleset(
+        &mut self,
+        kernel: &mut Kernel,
+        config: &Arc<Config>,
+        health: &Health,
+    ) -> Result<(), sys::netlink::Error> {
+        let devices = kernel.devices()?;
+        let desired = self.desired(kernel, config, &devices, health);
+        let Some(ruleset) = desired.ruleset.filter(|next| !kernel.has_in_force(next)) else {
+            return Ok(());
+        };
+        let step = Step::LoadRuleset(ruleset);
+        kernel.apply(&step)?;
+        self.say(&words::of(&step, &devices), Cause::Reload, false);
+        Ok(())
+    }
+
     fn steps(
         &mut self,
         kernel: &mut Kernel,
-        config: &Config,
+        config: &Arc<Config>,
         health: &Health,
     ) -> Result<Plan, sys::netlink::Error> {
         let devices = kernel.devices()?;
         let appeared = self.note_missing(config, &devices);
-        let mut desired = self.desired(config, &devices, health);
+        let mut desired = self.desired(kernel, config, &devices, health);
         self.do_without_ipvs(kernel.has_ipvs(), &mut desired);
         let mut observed = kernel.observe(&devices, &desired.sysctls)?;
         if self.is_guest {
-            guest::overlook(config, &desired, &mut observed);
+            self.has_balanced |= !config.services.is_empty();
+            guest::overlook(config, &desired, &mut observed, self.has_balanced);
         }
         let mut steps = plan::diff(&desired, &observed);
         let is_down = |device: &Device| device.index == LOOPBACK && !device.up;
@@ -150,8 +193,32 @@ impl Planner {
         })
     }
 
-    fn desired(&self, config: &Config, devices: &[Device], health: &Health) -> State {
-        let mut desired = plan::desired(config, self.node, devices, health);
+    fn desired(
+        &mut self,
+        kernel: &mut Kernel,
+        config: &Arc<Config>,
+        devices: &[Device],
+        health: &Health,
+    ) -> State {
+        let is_new = self.draft.is_out_of_date(config, self.node, devices);
+        if is_new {
+            // The config was read, which took its time.
+            kernel.say_alive();
+        }
+        let mut desired = self.planned(config, devices, health);
+        if is_new {
+            kernel.say_alive();
+        }
+        // Others filter here; but where rules of ours stand from before, they are to let everything pass.
+        if self.is_guest && config.firewall.zones.is_empty() && !kernel.is_guarded() {
+            desired.ruleset = None;
+        }
+        desired
+    }
+
+    fn planned(&mut self, config: &Arc<Config>, devices: &[Device], health: &Health) -> State {
+        let mut desired = plan::desired_but_ruleset(config, self.node, devices, health);
+        desired.ruleset = Some(self.draft.ruleset(config, self.node, devices));
         if self.orphaned {
             desired.virtual_addresses.clear();
         }
@@ -164,7 +231,8 @@ impl Planner {
         desired
     }
 
-    /// Carries out the steps and returns those that failed.
+    /// Carries out the steps and returns those that failed. Where no firewall can be put in force, not even one that
+    /// lets nothing pass, nothing else is set up either.
     fn carry_out(
         &self,
         kernel: &mut Kernel,
@@ -185,6 +253,9 @@ impl Planner {
                     step: words,
                     reason: error.to_string(),
                 }),
+            }
+            if matches!(step, Step::LoadRuleset(_)) && !kernel.is_guarded() {
+                break;
             }
         }
         if cause == Cause::Start {
@@ -228,6 +299,7 @@ impl Planner {
         match cause {
             Cause::Start if self.is_guest => log::info!("set up: {words}"),
             Cause::Start => log::debug!("set up: {words}"),
+            Cause::Reload => log::info!("new config: {words}"),
             Cause::Health => log::info!("health: {words}"),
             Cause::Event | Cause::Check if appeared => log::info!("set up: {words}"),
             Cause::Event | Cause::Check => log::warn!("repaired: {words}"),
@@ -270,29 +342,49 @@ fn attached(config: &Config, node: usize) -> impl Iterator<Item = (usize, &Ident
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::dataplane::samples::balancer;
+    use crate::ipc::{Channel, FromWorker, ToWorker};
+
+    #[test]
+    fn pid_1_hears_of_life_before_and_after_a_ruleset_is_made_and_at_no_other_pass() {
+        let (near, far) = sys::socket::pair().unwrap();
+        let mut far = Channel::<ToWorker, FromWorker>::new(far).unwrap();
+        let mut kernel = Kernel::open(false, Channel::new(near).unwrap()).unwrap();
+        let config = Arc::new(balancer());
+        let health = Health::new(&config);
+        let mut planner = Planner::new(0, false, Duration::ZERO);
+        for signs in [2, 0] {
+            planner.desired(&mut kernel, &config, &[], &health);
+            for _ in 0..signs {
+                assert_eq!(far.receive(), Ok(Some(FromWorker::Alive)));
+            }
+            assert_eq!(far.receive(), Ok(None));
+        }
+    }
 
     #[test]
     fn orphaned_virtual_addresses_are_removed_and_others_left_alone() {
-        let config = balancer();
+        let config = Arc::new(balancer());
         let health = Health::new(&config);
         let eth0 = Device {
             index: 2,
             name: "eth0".into(),
             mac: [0x52, 0x54, 0, 0, 1, 1],
+            permanent_mac: None,
             up: true,
             carrier: true,
             mtu_bytes: 1500,
         };
         let mut planner = Planner::new(0, false, Duration::ZERO);
-        let healthy = planner.desired(&config, std::slice::from_ref(&eth0), &health);
+        let healthy = planner.planned(&config, std::slice::from_ref(&eth0), &health);
         let mut kernel = healthy.clone();
         kernel.addresses.extend(&healthy.virtual_addresses);
         assert_eq!(plan::diff(&healthy, &kernel), []);
         assert!(planner.note_orphaned(true) && !planner.note_orphaned(true));
-        let orphaned = planner.desired(&config, &[eth0], &health);
+        let orphaned = planner.planned(&config, &[eth0], &health);
         let removed = healthy.virtual_addresses.into_iter();
         let removed: Vec<_> = removed.map(Step::DeleteAddress).collect();
         assert_eq!(

@@ -1,6 +1,7 @@
 //! What the health worker has told so far. Verdicts outlive it: while it restarts, the last ones stand.
 
 use super::listing::{self, Held};
+use crate::ipc::checks_tag;
 use plan::Health;
 use plan::config::{CheckKind, Config};
 
@@ -10,6 +11,7 @@ pub struct Verdicts {
     health: Health,
     /// Who has been told of; a server without check needs no telling.
     known: Vec<Vec<bool>>,
+    checks: u64,
 }
 
 impl Verdicts {
@@ -21,7 +23,34 @@ impl Verdicts {
         Verdicts {
             health: Health::new(config),
             known: known.collect(),
+            checks: checks_tag(&config.services),
         }
+    }
+
+    /// Names the services that these are about, as verdicts do.
+    pub fn checks(&self) -> u64 {
+        self.checks
+    }
+
+    /// The same under another config: what is known of a server of a service stands until health speaks again.
+    pub fn under(&self, config: &Config, next: &Config) -> Self {
+        let mut verdicts = Verdicts::new(next);
+        for (at, service) in next.services.iter().enumerate() {
+            let mut before = config.services.iter().zip(0..);
+            let key = listing::key(service);
+            let Some((old, old_at)) = before.find(|(old, _)| listing::key(old) == key) else {
+                continue;
+            };
+            let checked = service.servers.iter().enumerate();
+            for (server, next) in checked.filter(|_| service.check.kind != CheckKind::None) {
+                let mut servers = old.servers.iter();
+                let position = servers.position(|server| server.endpoint == next.endpoint);
+                if let Some(up) = position.and_then(|server| self.of(old_at, server)) {
+                    verdicts.note(at, server, up);
+                }
+            }
+        }
+        verdicts
     }
 
     /// Takes a verdict. Returns whether plans are affected; a position that does not exist affects nothing.
@@ -77,6 +106,7 @@ impl Verdicts {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::dataplane::samples;
@@ -117,6 +147,27 @@ mod tests {
         after.adopt(&config, &held.collect::<Vec<_>>());
         assert_eq!((after.of(0, 0), after.of(0, 1)), (Some(false), Some(true)));
         assert!(after.first_round_done());
+    }
+
+    #[test]
+    fn verdicts_follow_their_servers_into_another_config() {
+        let config = samples::balancer();
+        let mut before = verdicts();
+        before.note(0, 0, false);
+        before.note(0, 1, true);
+        let mut next = config.clone();
+        next.services.insert(0, next.services[0].clone());
+        next.services[0].port += 1;
+        next.services[1].servers.reverse();
+        let after = before.under(&config, &next);
+        assert_eq!((after.of(0, 0), after.of(0, 1)), (None, None));
+        assert_eq!((after.of(1, 0), after.of(1, 1)), (Some(true), Some(false)));
+        assert_ne!(after.checks(), before.checks());
+        let same = before.under(&config, &config);
+        assert_eq!(
+            (same.of(0, 1), same.checks()),
+            (Some(true), before.checks())
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Steps in words, for the log: `add address 10.0.0.2/24 to eth1`.
 
 use plan::kernel::{Address, Device, Route, ServiceKey, Step};
+use plan::ruleset::Ruleset;
 
 /// What a step does, as a phrase that completes `repaired: …` and `failed: …`.
 pub fn of(step: &Step, devices: &[Device]) -> String {
     let device = |index: u32| name(index, devices);
     match step {
+        Step::LoadRuleset(ruleset) => ruleset_words(ruleset),
         Step::SetSysctl { path, value } => format!("set {path} to {value}"),
         Step::SetLink { index, mtu_bytes } => match mtu_bytes {
             None => format!("set {} up", device(*index)),
@@ -40,6 +42,16 @@ pub fn of(step: &Step, devices: &[Device]) -> String {
     }
 }
 
+fn ruleset_words(ruleset: &Ruleset) -> String {
+    let chains = ruleset.tables.iter().flat_map(|table| &table.chains);
+    match chains.map(|chain| chain.rules.len()).sum() {
+        0_usize => {
+            "put a firewall in force that lets everything pass: the config has no zones".into()
+        }
+        rules => format!("put the firewall in force, {rules} rules"),
+    }
+}
+
 fn route_words(route: &Route) -> String {
     format!("route {} via {}", route.to, route.via)
 }
@@ -71,6 +83,7 @@ mod tests {
             index: 3,
             name: "eth1".into(),
             mac: [0; 6],
+            permanent_mac: None,
             up: true,
             carrier: true,
             mtu_bytes: 1500,

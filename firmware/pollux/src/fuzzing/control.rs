@@ -3,6 +3,7 @@
 
 use super::{script, written};
 use crate::control::session::{Facts, Session, Step};
+use crate::ipc::DataplaneAnswer;
 use crate::ipc::channel::MESSAGE_BYTES_MAX;
 use crate::ipc::control::{Hello, Request, Response, ServicePage};
 use crate::ipc::{Answer, ClusterAnswer};
@@ -14,12 +15,15 @@ use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "gemini";
 
+/// No request is under way for so long.
+const ANY_WAIT: Duration = Duration::from_secs(120);
+
 #[derive(Serialize, Deserialize)]
 enum Happening {
     Asked(Request),
     InitAnswered(Answer),
     ClusterAnswered(ClusterAnswer),
-    DataplaneAnswered(Result<ServicePage, String>),
+    DataplaneAnswered(Result<DataplaneAnswer, String>),
     Waited(u16),
 }
 
@@ -56,7 +60,7 @@ pub fn control(bytes: &[u8]) {
         may_ask: guarded % 2 == 0,
     };
     script(happenings).for_each(|happening| client.happen(happening));
-    client.wait(u16::MAX);
+    client.wait(ANY_WAIT);
     assert!(!client.session.is_waiting(), "a request without an end");
 }
 
@@ -83,7 +87,7 @@ impl Client {
             Happening::DataplaneAnswered(page) if waits => {
                 fits(Some(&self.session.dataplane_answered(page)));
             }
-            Happening::Waited(span_ms) => self.wait(span_ms),
+            Happening::Waited(span_ms) => self.wait(Duration::from_millis(span_ms.into())),
             _ => {}
         }
         let deadline = self.session.deadline();
@@ -111,8 +115,8 @@ impl Client {
         }
     }
 
-    fn wait(&mut self, span_ms: u16) {
-        self.now += Duration::from_millis(span_ms.into());
+    fn wait(&mut self, span: Duration) {
+        self.now += span;
         fits(self.session.expire(self.now, self.facts).as_ref());
     }
 }
@@ -132,6 +136,7 @@ fn fits(response: Option<&Response>) {
 pub fn control_seeds() -> Vec<Vec<u8>> {
     let login = |text: &str| Happening::Asked(Request::Authenticate(text.into()));
     let workers = Answer::Workers {
+        refused_reload: None,
         workers: Vec::new(),
         watchdog: Some("iTCO".into()),
     };
@@ -147,7 +152,7 @@ pub fn control_seeds() -> Vec<Vec<u8>> {
         Happening::ClusterAnswered(ClusterAnswer::Refused("busy".into())),
         Happening::Asked(Request::Config { from: 0 }),
         Happening::Asked(Request::Services { from: 3 }),
-        Happening::DataplaneAnswered(Ok(page)),
+        Happening::DataplaneAnswered(Ok(DataplaneAnswer::Services(page))),
     ];
     let guessed = [
         login("gemin"),
@@ -156,7 +161,7 @@ pub fn control_seeds() -> Vec<Vec<u8>> {
         Happening::Asked(Request::Log { from: 1 }),
     ];
     let open = [
-        Happening::Asked(Request::Takeover),
+        Happening::Asked(Request::Takeover { force: true }),
         Happening::Waited(1000),
         Happening::Asked(Request::Restart("health".into())),
         Happening::InitAnswered(Answer::Done),

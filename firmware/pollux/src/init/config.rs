@@ -13,11 +13,12 @@ use std::time::Instant;
 impl Supervisor {
     /// Goes on with the search for a config, and once there is one, with the box.
     pub(super) fn search_on(&mut self, now: Instant) {
+        let is_looking = self.is_looking();
         let Some(media) = &mut self.media else { return };
         for problem in media.turn(now) {
             self.journal.say(Level::Error, &problem);
         }
-        if self.leaving.is_some() {
+        if self.leaving.is_some() || is_looking {
             return;
         }
         let news = media.search.news();
@@ -37,7 +38,7 @@ impl Supervisor {
             self.get_ready(now, best.selected);
         }
         if let Some(choice) = decision {
-            self.begin(now, &choice);
+            self.begin(&choice);
         }
     }
 
@@ -58,7 +59,7 @@ impl Supervisor {
         journal.say(Level::Error, help);
     }
 
-    /// A medium plugged into a box that runs is looked at, but only a reboot takes it.
+    /// A medium plugged into a box that runs is looked at, but only the operator's word takes it.
     fn mention_newer(&mut self, decision: Option<Choice>) {
         let running = self.running.as_ref();
         let running = running.map_or(0, |selected| selected.image.generation);
@@ -68,7 +69,7 @@ impl Supervisor {
         if found.image.generation > running {
             let (place, generation) = (found.place, found.image.generation);
             let text = format!(
-                "{place} holds generation {generation}, this box runs {running}: reboot to take it"
+                "{place} holds generation {generation}, this box runs {running}: `reload` takes it"
             );
             self.journal.say(Level::Warn, &text);
         }
@@ -106,7 +107,7 @@ impl Supervisor {
     }
 
     /// It is decided: the workers may act.
-    pub(super) fn begin(&mut self, now: Instant, choice: &Choice) {
+    pub(super) fn begin(&mut self, choice: &Choice) {
         for remark in &choice.remarks {
             self.journal.say(Level::Warn, remark);
         }
@@ -121,6 +122,6 @@ impl Supervisor {
             selected.image.config.cluster.name
         );
         self.journal.say(Level::Info, &text);
-        self.team.let_act(now);
+        self.team.let_act();
     }
 }

@@ -4,11 +4,12 @@
 use super::process;
 use super::supervisor::Supervisor;
 use crate::ipc::control::Level;
-use crate::ipc::{Answer, ToWorker, WorkerKind};
+use crate::ipc::{Answer, RESIGN_SYNC_WAIT, ToWorker, WorkerKind};
 use std::time::{Duration, Instant};
 
-/// A planned handover takes well under 100 ms; a peer that does not answer gets this long.
-const RESIGN_TIMEOUT: Duration = Duration::from_secs(2);
+/// A planned handover takes well under 100 ms; a peer that does not answer gets 2 s, once this box has waited for it to
+/// have all connections.
+const RESIGN_TIMEOUT: Duration = RESIGN_SYNC_WAIT.saturating_add(Duration::from_secs(2));
 
 /// Workers have little to put in order.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);

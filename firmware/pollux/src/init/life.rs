@@ -3,8 +3,8 @@
 use super::backoff::Backoff;
 use std::time::{Duration, Instant};
 
-/// A vital worker that says nothing for this long hangs; it is killed and started again.
-const ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A worker that should give signs of life and says nothing for this long hangs; it is killed and started again.
+pub const ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -30,6 +30,8 @@ pub struct Life {
     since: Instant,
     /// It was killed because it hung, and none that came after has given a sign of life yet.
     suspect: bool,
+    /// It was killed to make way for one with another config, which is no crash.
+    makes_way: bool,
     backoff: Backoff,
     restarts: u32,
     last_end: Option<String>,
@@ -42,6 +44,7 @@ impl Life {
             stage: Stage::Waiting { until: now },
             since: now,
             suspect: false,
+            makes_way: false,
             backoff: Backoff::default(),
             restarts: 0,
             last_end: None,
@@ -64,8 +67,23 @@ impl Life {
         self.enter(now, Stage::Waiting { until });
     }
 
+    /// Its process is about to be killed for the sake of one with another config: that starts at once, and counts as
+    /// no restart.
+    pub fn make_way(&mut self) {
+        self.makes_way = self.pid().is_some();
+    }
+
+    /// Whether its process was killed for that.
+    pub fn makes_way(&self) -> bool {
+        self.makes_way
+    }
+
     /// Its process is gone. Returns how long it waits for its restart; `None`: for ever.
     pub fn ended(&mut self, now: Instant, how: &str, restart: bool) -> Option<Duration> {
+        if core::mem::take(&mut self.makes_way) && restart {
+            self.enter(now, Stage::Waiting { until: now });
+            return Some(Duration::ZERO);
+        }
         self.last_end = Some(how.into());
         // One that crashes tells why, and the peer sees its silence: no reason to reset the box.
         self.suspect &= matches!(self.stage, Stage::Dying { .. });
@@ -221,6 +239,21 @@ mod tests {
             life.ended(at, "crashed", true);
         }
         assert_eq!(life.due(), Some(at + ALIVE_TIMEOUT));
+    }
+
+    #[test]
+    fn one_that_makes_way_did_not_crash() {
+        let now = Instant::now();
+        let mut life = Life::new(now);
+        life.make_way();
+        assert!(!life.makes_way(), "it has no process");
+        life.started(now, 7);
+        life.make_way();
+        assert_eq!(life.ended(now, "killed", true), Some(Duration::ZERO));
+        assert_eq!((life.due(), life.restarts()), (Some(now), 0));
+        assert_eq!(life.last_end(), None);
+        life.started(now, 8);
+        assert!(life.ended(now, "killed", true) > Some(Duration::ZERO));
     }
 
     #[test]

@@ -56,7 +56,8 @@ impl Media {
         problems
     }
 
-    fn look_at_all(&mut self, now: Instant) -> Vec<String> {
+    /// Begins to look at every device again. Returns what went wrong.
+    pub fn look_at_all(&mut self, now: Instant) -> Vec<String> {
         match sys::block::list() {
             Ok(devices) => devices
                 .iter()

@@ -19,6 +19,15 @@ pub struct Medium {
     pub problems: Vec<String>,
 }
 
+impl Medium {
+    /// What the slot at a position of `slots` is called.
+    pub fn slot_name(&self, position: usize) -> &'static str {
+        let slot = self.slots.get(position);
+        let slot = slot.and_then(|(slot, _)| SLOTS.get(usize::from(*slot)));
+        slot.copied().unwrap_or("?")
+    }
+}
+
 /// The config this box shall run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selected {
@@ -41,22 +50,27 @@ pub struct Choice {
     pub remarks: Vec<String>,
 }
 
-/// Judges everything that was found.
-pub fn choose(media: &[Medium]) -> Choice {
-    let mut choice = Choice::default();
+/// Judges a medium alone. What it holds may be large, so this is done once.
+pub fn judge(medium: &Medium) -> Choice {
+    let mut remarks = Vec::new();
+    Choice {
+        selected: find(medium, &mut remarks),
+        remarks,
+    }
+}
+
+/// The best of what was found on several media.
+pub fn best<'a>(media: impl Iterator<Item = &'a Choice>) -> Choice {
+    let mut best: Option<&Selected> = None;
+    let mut remarks = Vec::new();
     for medium in media {
-        let Some(found) = judge(medium, &mut choice.remarks) else {
+        remarks.extend(medium.remarks.iter().cloned());
+        let Some(found) = &medium.selected else {
             continue;
         };
-        let passed_over = match choice.selected.take() {
-            Some(best) if best.image.generation >= found.image.generation => {
-                choice.selected = Some(best);
-                Some(found)
-            }
-            best => {
-                choice.selected = Some(found);
-                best
-            }
+        let passed_over = match best {
+            Some(best) if best.image.generation >= found.image.generation => Some(found),
+            _ => best.replace(found),
         };
         if let Some(other) = passed_over {
             let generation = other.image.generation;
@@ -64,13 +78,16 @@ pub fn choose(media: &[Medium]) -> Choice {
                 "{}: generation {generation}, passed over for a newer one",
                 other.place
             );
-            choice.remarks.push(remark);
+            remarks.push(remark);
         }
     }
-    choice
+    Choice {
+        selected: best.cloned(),
+        remarks,
+    }
 }
 
-fn judge(medium: &Medium, remarks: &mut Vec<String>) -> Option<Selected> {
+fn find(medium: &Medium, remarks: &mut Vec<String>) -> Option<Selected> {
     let place = &medium.place;
     let problems = medium.problems.iter();
     remarks.extend(problems.map(|problem| format!("{place}: {problem}")));
@@ -84,7 +101,7 @@ fn judge(medium: &Medium, remarks: &mut Vec<String>) -> Option<Selected> {
     let bytes: Vec<&[u8]> = medium.slots.iter().map(|(_, slot)| &**slot).collect();
     let image::Choice { newest, rejected } = image::newest(&bytes);
     for (position, error) in rejected {
-        remarks.push(format!("{place}: {}: {error}", slot_name(medium, position)));
+        remarks.push(format!("{place}: {}: {error}", medium.slot_name(position)));
     }
     let (position, image) = newest?;
     let node = match node_of(medium, &image) {
@@ -95,21 +112,11 @@ fn judge(medium: &Medium, remarks: &mut Vec<String>) -> Option<Selected> {
         }
     };
     Some(Selected {
-        place: format!("{place} {}", slot_name(medium, position)),
+        place: format!("{place} {}", medium.slot_name(position)),
         bytes: medium.slots.get(position)?.1.clone(),
         image,
         node,
     })
-}
-
-fn slot_name(medium: &Medium, position: usize) -> &'static str {
-    let slot = medium
-        .slots
-        .get(position)
-        .map(|(slot, _)| usize::from(*slot));
-    slot.and_then(|slot| SLOTS.get(slot))
-        .copied()
-        .unwrap_or("?")
 }
 
 fn node_of(medium: &Medium, image: &Image) -> Result<usize, String> {
@@ -137,6 +144,11 @@ mod tests {
             slots: (0..).zip(slots.iter().cloned()).collect(),
             problems: Vec::new(),
         }
+    }
+
+    fn choose(media: &[Medium]) -> Choice {
+        let judged: Vec<Choice> = media.iter().map(judge).collect();
+        best(judged.iter())
     }
 
     fn image(generation: u64) -> Vec<u8> {

@@ -126,7 +126,11 @@ impl Process {
         }
         self.attached_from = None;
         let name = self.name();
+        let makes_way = self.life.makes_way();
         Some(match self.life.ended(now, how, restart) {
+            Some(_) if makes_way => {
+                format!("{name} (pid {pid}) makes way for one with the new config")
+            }
             None => format!("{name}: {how}"),
             Some(wait) => {
                 let wait_ms = wait.as_millis();
@@ -135,9 +139,9 @@ impl Process {
         })
     }
 
-    /// It turns, as far as we must care: what the hardware watchdog hangs on.
+    /// It turns, as far as we can know.
     pub fn is_alive(&self, now: Instant) -> bool {
-        !self.description.kind.is_vital() || self.life.is_alive(now)
+        !self.description.kind.gives_signs_of_life() || self.life.is_alive(now)
     }
 
     /// Complete lines that it has logged.

@@ -3,11 +3,13 @@
 
 use super::failure::Failure;
 use super::lines::Lines;
-use super::medium::{Choice, Medium, choose};
+use super::medium::{Choice, Medium, best, judge};
 use super::probe::FromProbe;
 use crate::ipc::Channel;
+use plan::image::IMAGE_BYTES_MAX;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::process::{Spawn, Spawned, spawn};
@@ -27,6 +29,10 @@ const DRIVE_PATIENCE: Duration = Duration::from_secs(20);
 /// Most devices looked at at once; more wait for a reboot.
 const PROBES_MAX: usize = 32;
 
+/// Images that are kept while it is not decided, in bytes: two of the largest. Whoever has that many large ones is
+/// asked to take some away.
+const KEPT_BYTES_MAX: usize = 2 * IMAGE_BYTES_MAX;
+
 struct Probe {
     device: String,
     started: Instant,
@@ -34,7 +40,10 @@ struct Probe {
     wire: Channel<(), FromProbe>,
     /// Its last words, should it fail.
     output: File,
-    slots: Vec<(u8, Vec<u8>)>,
+    /// It puts the image here.
+    file: File,
+    /// That is there, and of which slot.
+    slot: Option<u8>,
     rest: Option<Medium>,
     /// The device has changed since.
     outdated: bool,
@@ -45,7 +54,7 @@ pub struct Search {
     started: Instant,
     probes: Vec<Probe>,
     /// By device; a medium that is changed replaces what was read before.
-    media: BTreeMap<String, Medium>,
+    media: BTreeMap<String, Choice>,
     found: Option<Instant>,
     /// Devices that have changed while they were read.
     outdated: Vec<String>,
@@ -78,9 +87,10 @@ impl Search {
         }
         let (ours, theirs) = sys::socket::pair()?;
         let wire = Channel::new(ours).map_err(Failure::during("making a wire"))?;
+        let file = sys::memory::shared_file()?;
         let Spawned { pid, output } = spawn(&Spawn {
-            arguments: &["pollux", "probe", device, "3"],
-            descriptors: &[(3, theirs.as_fd())],
+            arguments: &["pollux", "probe", device, "3", "4"],
+            descriptors: &[(3, theirs.as_fd()), (4, file.as_fd())],
             user: None,
             terminal: None,
             input: None,
@@ -92,7 +102,8 @@ impl Search {
             pid,
             wire,
             output,
-            slots: Vec::new(),
+            file,
+            slot: None,
             rest: None,
             outdated: false,
         });
@@ -118,26 +129,36 @@ impl Search {
         };
         let mut probe = self.probes.swap_remove(position);
         probe.drain();
-        let medium = probe.rest.map(|rest| Medium {
-            slots: probe.slots,
-            ..rest
-        });
-        let medium = medium.unwrap_or_else(|| Medium {
-            place: probe.device.clone(),
-            problems: last_words(&mut probe.output),
-            ..Medium::default()
-        });
         if probe.outdated {
             self.outdated.push(probe.device.clone());
         }
+        self.media.remove(&probe.device);
+        let mut medium = judge(&probe.medium());
+        self.bound(&mut medium);
         self.media.insert(probe.device, medium);
         self.changed = true;
         // A medium that took the place of the one found may hold nothing.
-        let found = self.choice().selected.is_some();
+        let mut media = self.media.values();
+        let found = media.any(|medium| medium.selected.is_some());
         self.found = found.then_some(self.found.unwrap_or(now));
         // Something new: what is wrong with it is said again.
         self.reported = false;
         true
+    }
+
+    /// Lets go of an image for which there is no room beside the others.
+    fn bound(&self, medium: &mut Choice) {
+        let size = |medium: &Choice| medium.selected.as_ref().map_or(0, |one| one.bytes.len());
+        let kept_bytes: usize = self.media.values().map(size).sum();
+        if kept_bytes + size(medium) > KEPT_BYTES_MAX
+            && let Some(selected) = medium.selected.take()
+        {
+            let place = selected.place;
+            let remark = format!(
+                "{place}: passed over, other media hold large configs, too: take them away"
+            );
+            medium.remarks.push(remark);
+        }
     }
 
     /// What is best so far, once after each change.
@@ -149,8 +170,12 @@ impl Search {
     pub fn decide(&self, now: Instant) -> Option<Choice> {
         let found = self.found?;
         let waited = now.saturating_duration_since(found) >= GRACE;
-        let all_read = self.probes.is_empty() && self.outdated.is_empty();
-        (waited || all_read).then(|| self.choice())
+        (waited || self.is_quiet()).then(|| self.choice())
+    }
+
+    /// Nothing is being read.
+    pub fn is_quiet(&self) -> bool {
+        self.probes.is_empty() && self.outdated.is_empty()
     }
 
     /// What was wrong with everything, once, when it is time to complain.
@@ -187,8 +212,7 @@ impl Search {
 
     /// Judges all that was read so far.
     pub fn choice(&self) -> Choice {
-        let media: Vec<Medium> = self.media.values().cloned().collect();
-        choose(&media)
+        best(self.media.values())
     }
 
     /// Forgets what was read: it is decided, and the box has its config.
@@ -212,10 +236,36 @@ fn last_words(output: &mut File) -> Vec<String> {
 }
 
 impl Probe {
+    /// What it has found, now that it has ended.
+    fn medium(&mut self) -> Medium {
+        let Some(mut medium) = self.rest.take() else {
+            return Medium {
+                place: self.device.clone(),
+                problems: last_words(&mut self.output),
+                ..Medium::default()
+            };
+        };
+        match self.slot.map(|slot| (slot, self.image())) {
+            Some((slot, Ok(image))) => medium.slots = vec![(slot, image)],
+            Some((_, Err(error))) => medium.problems.push(format!("handing it over: {error}")),
+            None => {}
+        }
+        medium
+    }
+
+    /// No more than an image may have.
+    fn image(&mut self) -> io::Result<Vec<u8>> {
+        let limit = u64::try_from(IMAGE_BYTES_MAX).unwrap_or(u64::MAX);
+        self.file.rewind()?;
+        let mut image = Vec::new();
+        self.file.by_ref().take(limit).read_to_end(&mut image)?;
+        Ok(image)
+    }
+
     fn drain(&mut self) {
         while let Ok(Some(message)) = self.wire.receive() {
             match message {
-                FromProbe::Slot(slot, bytes) => self.slots.push((slot, bytes)),
+                FromProbe::Image(slot) => self.slot = Some(slot),
                 FromProbe::Rest(medium) => self.rest = Some(medium),
             }
         }
@@ -227,6 +277,7 @@ impl Probe {
 mod tests {
     use super::*;
     use crate::samples::config;
+    use std::io::Write;
 
     /// A search that looks at these devices; the first has process 1.
     fn search(now: Instant, devices: &[&str]) -> Search {
@@ -239,7 +290,8 @@ mod tests {
                 pid,
                 wire: Channel::new(wire).unwrap(),
                 output: File::open("/dev/null").unwrap(),
-                slots: Vec::new(),
+                file: sys::memory::shared_file().unwrap(),
+                slot: None,
                 rest: None,
                 outdated: false,
             });
@@ -255,7 +307,8 @@ mod tests {
             .find(|probe| probe.device == device);
         let probe = probe.unwrap();
         let image = plan::image::encode(&config(), generation).unwrap();
-        probe.slots.push((0, image));
+        probe.file.write_all(&image).unwrap();
+        probe.slot = Some(0);
         probe.rest = Some(Medium {
             place: device.into(),
             node: Some("node = castor".into()),

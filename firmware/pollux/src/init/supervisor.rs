@@ -8,6 +8,7 @@ use super::leave::{Destination, Leave};
 use super::media::Media;
 use super::medium::{Choice, Selected};
 use super::process::Process;
+use super::reload::{ReadAgain, Reload};
 use super::team::Team;
 use crate::clock::wait;
 use crate::ipc::control::Level;
@@ -16,7 +17,7 @@ use crate::place::Place;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::poll::{PollFd, readable};
-use sys::signals::{Signal, Signals};
+use sys::signals::{Sender, Signal, Signals};
 
 /// PID 1 overslept by this much: the box was stopped as a whole, and nobody may be blamed for silence.
 const STALL: Duration = Duration::from_secs(2);
@@ -24,8 +25,8 @@ const STALL: Duration = Duration::from_secs(2);
 /// Messages taken from a worker in one turn, so that no worker keeps PID 1 from the others.
 const TURN_MESSAGES_MAX: u32 = 64;
 
-/// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send. The
-/// last two come from the terminal of a daemon.
+/// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send. To a daemon
+/// the last two come from its terminal, and SIGHUP from whoever wants its config read again.
 const SIGNALS: [Signal; 5] = [
     Signal::SIGCHLD,
     Signal::SIGINT,
@@ -52,6 +53,11 @@ pub struct Supervisor {
     pub(super) team: Team,
     pub(super) leaving: Option<Leave>,
     pub(super) resigned: bool,
+    /// Reads a guest's config again.
+    pub(super) read_again: Option<ReadAgain>,
+    pub(super) reload: Option<Reload>,
+    /// The last one, where it was refused.
+    pub(super) refused: Option<(Instant, String)>,
 }
 
 impl Supervisor {
@@ -67,12 +73,18 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// A daemon with its config.
-    pub fn as_guest(journal: Journal, place: Place, selected: Selected) -> Result<Self, Failure> {
+    /// A daemon with its config, and how to read that again.
+    pub fn as_guest(
+        journal: Journal,
+        place: Place,
+        selected: Selected,
+        read_again: ReadAgain,
+    ) -> Result<Self, Failure> {
         let mut supervisor = Self::new(journal, place)?;
+        supervisor.read_again = Some(read_again);
         let now = Instant::now();
         supervisor.employ(now, selected)?;
-        supervisor.begin(now, &Choice::default());
+        supervisor.begin(&Choice::default());
         Ok(supervisor)
     }
 
@@ -88,6 +100,9 @@ impl Supervisor {
             team: Team::none()?,
             leaving: None,
             resigned: false,
+            read_again: None,
+            reload: None,
+            refused: None,
         })
     }
 
@@ -105,7 +120,8 @@ impl Supervisor {
             self.read_team(now);
             self.read_signals(now);
             self.search_on(now);
-            self.start_due(now);
+            self.reload_on(now);
+            self.start_due();
             self.send_log_lines();
             self.feed(now);
             if let Some(destination) = self.leave_on(now) {
@@ -125,13 +141,15 @@ impl Supervisor {
         let leave = self.leaving.as_ref().map(Leave::deadline);
         let search = self.media.as_ref();
         let search = search.and_then(|media| media.search.deadline());
-        let all = [self.team.due(), leave, search].into_iter().flatten();
+        let reload = self.reload.as_ref().map(Reload::deadline);
+        let all = [self.team.due(), leave, search, reload];
+        let all = all.into_iter().flatten();
         let next = all.map(|at| at.saturating_duration_since(now)).min();
         next.unwrap_or(FEED_INTERVAL).min(FEED_INTERVAL)
     }
 
     fn read_team(&mut self, now: Instant) {
-        let mut asked = Vec::new();
+        let (mut asked, mut tried) = (Vec::new(), None);
         for process in &mut self.team.processes {
             for (level, text) in process.read_log() {
                 let name = process.name();
@@ -154,6 +172,7 @@ impl Supervisor {
                     }
                     FromWorker::Resigned => self.resigned = true,
                     FromWorker::Ask(number, ask) => asked.push((number, ask)),
+                    FromWorker::Tried { digest, refusal } => tried = Some((digest, refusal)),
                     FromWorker::Attached => {
                         let tty = process.description.tty.as_deref();
                         process.attached_from = tty.map(|tty| self.journal.attach(tty));
@@ -163,6 +182,9 @@ impl Supervisor {
         }
         for (number, ask) in asked {
             self.answer(now, number, ask);
+        }
+        if let Some((digest, refusal)) = tried {
+            self.tried(now, digest, refusal);
         }
     }
 
@@ -176,6 +198,7 @@ impl Supervisor {
                     .map(|process| process.status(now))
                     .collect(),
                 watchdog: self.guard.identity().map(str::to_string),
+                refused_reload: self.refused_reload(now),
             },
             Ask::Log { from } => Answer::Log {
                 lines: self.journal.ring().page(from),
@@ -187,7 +210,12 @@ impl Supervisor {
             }
             Ask::Reboot => self.leave(now, Destination::Reboot, "the operator asked for it"),
             Ask::PowerOff => self.leave(now, Destination::PowerOff, "the operator asked for it"),
+            Ask::Reload => return self.reload(now, Some(number)),
         };
+        self.tell_control(number, &answer);
+    }
+
+    pub(super) fn tell_control(&mut self, number: u32, answer: &Answer) {
         for process in self.team.of_kind(WorkerKind::Control) {
             // Control times out and says so if there is no room.
             let _ = process
@@ -197,9 +225,13 @@ impl Supervisor {
     }
 
     fn read_signals(&mut self, now: Instant) {
-        while let Some((signal, _)) = self.signals.next() {
+        while let Some((signal, sender)) = self.signals.next() {
             match signal {
                 Signal::SIGCHLD => self.reap(now),
+                // From the kernel it says that the terminal is gone.
+                Signal::SIGHUP if self.place.is_guest && sender == Sender::Process => {
+                    self.reload(now, None);
+                }
                 signal if self.place.is_guest => {
                     drop(self.leave(now, Destination::Stop, signal.as_str()));
                 }
@@ -211,6 +243,7 @@ impl Supervisor {
     }
 
     fn reap(&mut self, now: Instant) {
+        let mut judge_ended = false;
         while let Some((pid, end)) = sys::process::reap() {
             // A probe, or an orphan that the kernel gave to us, has nobody to be missed by.
             let search = self.media.as_mut().map(|media| &mut media.search);
@@ -224,15 +257,24 @@ impl Supervisor {
                     let name = process.name();
                     self.journal.say(level, &format!("{name}: {text}"));
                 }
+                let makes_way = process.life.makes_way();
                 let Some(sentence) = process.ended(now, pid, &how, restart) else {
                     continue;
                 };
                 if let Some(tty) = &process.description.tty {
                     self.journal.detach(tty);
                 }
-                let level = if restart { Level::Error } else { Level::Info };
+                let level = if restart && !makes_way {
+                    Level::Error
+                } else {
+                    Level::Info
+                };
                 self.journal.say(level, &sentence);
+                judge_ended |= process.description.kind == WorkerKind::Dataplane;
             }
+        }
+        if judge_ended {
+            self.give_up_trial(now, "the dataplane worker ended meanwhile: see `log`");
         }
     }
 }
@@ -245,6 +287,7 @@ fn may_say(kind: WorkerKind, message: &FromWorker) -> bool {
         FromWorker::Standing { .. } | FromWorker::Resigned => kind == WorkerKind::Cluster,
         FromWorker::Ask(..) => kind == WorkerKind::Control,
         FromWorker::Attached => kind == WorkerKind::Console,
+        FromWorker::Tried { .. } => kind == WorkerKind::Dataplane,
     }
 }
 
@@ -257,6 +300,7 @@ mod tests {
         let kinds = [
             WorkerKind::Cluster,
             WorkerKind::Dataplane,
+            WorkerKind::Sync,
             WorkerKind::Health,
             WorkerKind::Control,
             WorkerKind::Console,

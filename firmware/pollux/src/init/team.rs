@@ -12,33 +12,40 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Instant;
 
 /// In the order of start: who must be there first comes first.
-const ORDER: [WorkerKind; 4] = [
+const ORDER: [WorkerKind; 5] = [
     WorkerKind::Dataplane,
     WorkerKind::Cluster,
+    WorkerKind::Sync,
     WorkerKind::Health,
     WorkerKind::Control,
 ];
 
 /// Puts the image where the workers read it and gives a box its name.
 pub fn settle(selected: &Selected, place: &Place) -> Result<(), Failure> {
+    copy(&selected.bytes, &place.config())?;
+    if place.is_guest {
+        return Ok(());
+    }
+    let named = fs::write("/proc/sys/kernel/hostname", node_name(selected));
+    named.map_err(Failure::during("setting the host name"))
+}
+
+/// Puts an image where only root reads it: it holds the cluster's key.
+pub fn copy(image: &[u8], path: &Path) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(place.config())
+        .open(path)
         .map_err(Failure::during("opening the config's copy"))?;
-    file.write_all(&selected.bytes)
-        .map_err(Failure::during("copying the config"))?;
-    if place.is_guest {
-        return Ok(());
-    }
-    let named = fs::write("/proc/sys/kernel/hostname", node_name(selected));
-    named.map_err(Failure::during("setting the host name"))
+    file.write_all(image)
+        .map_err(Failure::during("copying the config"))
 }
 
 /// The box's name in the config.
@@ -99,8 +106,10 @@ impl Team {
         self.gate.is_open()
     }
 
-    /// From now on they do. Until now they could give no sign of life.
-    pub fn let_act(&mut self, now: Instant) {
+    /// From now on they do. Until now they could give no sign of life; not the beginning of PID 1's turn counts, which
+    /// may have read a large config since.
+    pub fn let_act(&mut self) {
+        let now = Instant::now();
         self.gate.open();
         self.processes
             .iter_mut()
@@ -115,7 +124,9 @@ impl Team {
     }
 
     /// Starts whoever is due. Returns what went wrong, in sentences.
-    pub fn start_due(&mut self, now: Instant) -> Vec<String> {
+    pub fn start_due(&mut self) -> Vec<String> {
+        // Silence is reckoned from here on: see `let_act`.
+        let now = Instant::now();
         let (gate, may_act) = (self.gate.as_fd(), self.gate.is_open());
         let processes = self.processes.iter_mut();
         let started = processes.filter(|process| may_start(process, may_act));
@@ -167,11 +178,51 @@ fn worker(
     let run_dir = place.run_dir.to_string_lossy();
     let guest = if place.is_guest { "yes" } else { "no" };
     let node = node_name(selected);
-    let arguments = ["--run-dir", &run_dir, "--guest", guest, "--node", node];
+    let event_room = place.event_room_bytes.to_string();
+    let arguments = [
+        ["--run-dir", &run_dir],
+        ["--guest", guest],
+        ["--event-room", &event_room],
+        ["--node", node],
+    ];
     Description {
         kind,
         tty: None,
-        arguments: arguments.map(String::from).into(),
+        arguments: arguments
+            .as_flattened()
+            .iter()
+            .map(|word| (*word).into())
+            .collect(),
         wires,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::init::life::ALIVE_TIMEOUT;
+
+    #[test]
+    fn the_time_pid_1_took_to_read_a_config_is_nobodys_silence() {
+        let turn = Instant::now().checked_sub(ALIVE_TIMEOUT).unwrap();
+        let health = || Description {
+            kind: WorkerKind::Health,
+            tty: None,
+            arguments: Vec::new(),
+            wires: Vec::new(),
+        };
+        let mut team = Team::none().unwrap();
+        for _ in 0..2 {
+            team.processes.push(Process::new(turn, health()).unwrap());
+        }
+        team.processes[1].life.started(turn, i32::MAX);
+        // What is started is this very program, which knows no such arguments and ends.
+        assert_eq!(team.start_due(), [""; 0]);
+        let is_alive = |process: &Process| process.life.is_alive(Instant::now());
+        assert!(is_alive(&team.processes[0]));
+        assert!(!is_alive(&team.processes[1]));
+        team.let_act();
+        assert!(is_alive(&team.processes[1]));
     }
 }

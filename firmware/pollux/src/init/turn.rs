@@ -12,8 +12,8 @@ const CONSOLE_LAG_LINES_MAX: u64 = 200;
 
 impl Supervisor {
     /// Starts whoever is due.
-    pub(super) fn start_due(&mut self, now: Instant) {
-        for problem in self.team.start_due(now) {
+    pub(super) fn start_due(&mut self) {
+        for problem in self.team.start_due() {
             self.journal.say(Level::Error, &problem);
         }
     }
@@ -38,13 +38,13 @@ impl Supervisor {
         }
     }
 
-    /// Feeds the hardware watchdog if every vital worker turns; one that hangs is killed first, so that
-    /// the watchdog bites only where that does not help.
+    /// Feeds the hardware watchdog if every vital worker turns. Any that hangs is killed first, so that the watchdog
+    /// bites only where that does not help.
     pub(super) fn feed(&mut self, now: Instant) {
         let mut all_turn = true;
         let team = self.team.processes.iter_mut();
         for process in team.filter(|process| !process.is_alive(now)) {
-            all_turn = false;
+            all_turn &= !process.description.kind.is_vital();
             if let Some(pid) = process.life.give_up(now) {
                 let text = format!("{} gives no sign of life: killing it", process.name());
                 self.journal.say(Level::Error, &text);

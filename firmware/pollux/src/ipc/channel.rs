@@ -82,6 +82,11 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Channel<Tx, Rx> {
         })
     }
 
+    /// The same end once more, for a part of the process that sends for itself.
+    pub fn another_end(&self) -> io::Result<Self> {
+        Channel::new(self.socket.as_fd().try_clone_to_owned()?)
+    }
+
     /// Sends one message, or says why not; a message that found no room is counted.
     pub fn send(&mut self, message: &Tx) -> Result<(), SendError> {
         let bytes =

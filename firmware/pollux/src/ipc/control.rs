@@ -2,9 +2,12 @@
 //! a client sends a `Request` and gets one `Response`. Lists come in pages that each fit a message;
 //! the client asks for the next by position, so nothing is queued for a slow one.
 
+pub mod tables;
+
 use core::fmt;
 use plan::config::{Endpoint, Forwarding, Prefix, Protocol, Scheduler};
 use serde::{Deserialize, Serialize};
+use tables::{ConnectionQuery, ConnectionReport, FirewallPage};
 
 /// Bytes of list entries after which a page is closed, well below `MESSAGE_BYTES_MAX`.
 pub const PAGE_BYTES: usize = 16 * 1024;
@@ -23,6 +26,13 @@ pub enum Request {
         /// Position of the first one wanted.
         from: u16,
     },
+    /// The ruleset in force, from this line on.
+    Firewall {
+        /// Position of the first line wanted.
+        from: u32,
+    },
+    /// Connections as the kernel tracks them.
+    Connections(ConnectionQuery),
     /// Log lines from this sequence number on.
     Log {
         /// First sequence number wanted.
@@ -34,15 +44,23 @@ pub enum Request {
         from: u32,
     },
     /// Hand over to the peer and stay standby.
-    Standby,
+    Standby {
+        /// Whatever becomes of connections.
+        force: bool,
+    },
     /// Become active by planned handover.
-    Takeover,
+    Takeover {
+        /// Whatever becomes of connections.
+        force: bool,
+    },
     /// Kill the worker of this name; it starts again.
     Restart(String),
     /// Resign, stop, reboot.
     Reboot,
     /// Resign, stop, power off.
     PowerOff,
+    /// Read the config again and live by it.
+    Reload,
 }
 
 /// What a client gets.
@@ -58,6 +76,10 @@ pub enum Response {
     Status(Box<Status>),
     /// To `Services`.
     Services(ServicePage),
+    /// To `Firewall`.
+    Firewall(FirewallPage),
+    /// To `Connections`.
+    Connections(Box<ConnectionReport>),
     /// To `Log`.
     Log {
         /// Ascending.
@@ -74,8 +96,12 @@ pub enum Response {
     },
     /// The command was accepted; the log tells how it went.
     Accepted,
+    /// It was accepted and waits: for what, and how not to.
+    Waits(String),
     /// It could not be done: why, and what to do about it.
     Failed(String),
+    /// It was done: what came of it.
+    Said(String),
 }
 
 /// Who answers.
@@ -96,6 +122,8 @@ pub struct Hello {
 pub struct Status {
     /// From the cluster worker, or why there is nothing.
     pub cluster: Result<ClusterStatus, String>,
+    /// From the sync worker, or why there is nothing.
+    pub sync: Result<SyncStatus, String>,
     /// From PID 1, in the order they were started.
     pub workers: Vec<WorkerStatus>,
     /// Identity of the hardware watchdog, `None` where there is none.
@@ -104,6 +132,8 @@ pub struct Status {
     pub generation: u64,
     /// First bytes of its digest.
     pub digest: u64,
+    /// The last reload, where it was refused: that config is still in force.
+    pub refused_reload: Option<RefusedReload>,
     /// `/proc/sys` paths and values, as the kernel has them now.
     pub sysctls: Vec<(String, String)>,
     /// Seconds since the kernel started.
@@ -112,6 +142,15 @@ pub struct Status {
     pub memory_total_kib: u64,
     /// RAM in KiB: MemAvailable.
     pub memory_available_kib: u64,
+}
+
+/// A reload that changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedReload {
+    /// Milliseconds since then.
+    pub ago_ms: u64,
+    /// Why.
+    pub why: String,
 }
 
 /// What the cluster worker knows; times are spans before now.
@@ -143,6 +182,91 @@ pub struct ClusterStatus {
     pub transitions: Vec<TransitionStatus>,
 }
 
+/// How the boxes keep each other's connections.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SyncStatus {
+    /// This box's kernel holds the connections that go through the twin.
+    pub in_sync: bool,
+    /// Both engines have greeted each other.
+    pub joined: bool,
+    /// Where datagrams go now, as `sync 10.0.0.2`; `None`: nothing is mirrored.
+    pub way: Option<String>,
+    /// Why nothing is mirrored, where it should be; with a way, why no connections of services are.
+    pub failure: Option<String>,
+    /// One for each kind of connections.
+    pub kinds: Vec<SyncKind>,
+    /// From an event in the owner's kernel to the twin's acknowledgement, in milliseconds, at worst of late.
+    pub lag_ms: u64,
+    /// States of connections sent a second, of late.
+    pub sent_per_s: u64,
+    /// States of connections received a second, of late.
+    pub received_per_s: u64,
+    /// States sent again because a datagram was lost.
+    pub resent: u64,
+    /// Datagrams, events and states dropped, by cause; zeros left out.
+    pub dropped: Vec<(String, u64)>,
+    /// The last time that everything was sent or received.
+    pub last_bulk: Option<BulkStatus>,
+    /// The kernel's table of connections, of all kinds; `None` where it does not say.
+    pub table: Option<TableStatus>,
+}
+
+/// How full the kernel's table of connections is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// Connections in it.
+    pub count: u64,
+    /// As many have room; 0: no bound.
+    pub max: u64,
+    /// Packets of new connections that the kernel dropped for want of room, as far as the sync worker saw it.
+    pub dropped: u64,
+    /// Connections without an answer that the kernel ended early to make room, seen likewise.
+    pub ended_early: u64,
+}
+
+impl fmt::Display for TableStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TableStatus { count, max, .. } = self;
+        match (count * 100).checked_div(*max) {
+            Some(percent) => write!(f, "{count} of {max} flows ({percent} %)")?,
+            None => write!(f, "{count} flows, no bound")?,
+        }
+        if self.dropped > 0 {
+            write!(f, ", {} new ones dropped", self.dropped)?;
+        }
+        if self.ended_early > 0 {
+            write!(f, ", {} ended early", self.ended_early)?;
+        }
+        Ok(())
+    }
+}
+
+/// Connections of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncKind {
+    /// `connections`, `expected`, `balanced`.
+    pub name: String,
+    /// Held in this box's kernel; `None`: this kind is told on and not counted.
+    pub here: Option<u64>,
+    /// Held in the twin's, as it said last.
+    pub there: Option<u64>,
+    /// Whether both boxes hold the same; `None`: this kind is not compared.
+    pub equal: Option<bool>,
+}
+
+/// A time when everything was sent or received.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkStatus {
+    /// Milliseconds since it began.
+    pub ago_ms: u64,
+    /// Milliseconds that it took, so far where it goes on.
+    pub took_ms: u64,
+    /// Connections.
+    pub flows: u64,
+    /// It goes on.
+    pub goes_on: bool,
+}
+
 /// The other box, as its beats say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
@@ -156,6 +280,8 @@ pub struct PeerStatus {
     pub term: u64,
     /// It could take over.
     pub ready: bool,
+    /// Its kernel holds the connections that go through this box.
+    pub in_sync: bool,
     /// Dead time that it asks for, in milliseconds.
     pub dead_ms: u64,
     /// Generation of its config.

@@ -1,7 +1,7 @@
 //! What the kernel tells of devices and addresses, and the wire of rivals: addresses that are gone are set
 //! again, those that were refused are tried again, and whoever claims one of ours is noted.
 
-use super::{Addresses, Error, Goal, RETRY_INTERVAL, Target, bearers};
+use super::{Addresses, Error, Goal, RETRY_INTERVAL, Target, bearers, is_card_of};
 use core::time::Duration;
 use netlink::claim::Claim;
 use netlink::event::Event;
@@ -47,16 +47,9 @@ impl Addresses {
         let now = devices(&mut self.route)?;
         let before = core::mem::replace(&mut self.devices, now);
         self.seat()?;
-        let is_under = |device: &&Device| {
-            let mut placements = self.placements.iter();
-            placements.any(|placement| {
-                placement
-                    .card()
-                    .is_some_and(|card| card.index == device.index)
-            })
-        };
-        let under = self.devices.iter().filter(is_under);
-        let came = under.filter(|device| carrier_came_to(device, &before));
+        let cards = self.devices.iter();
+        let cards = cards.filter(|device| is_card_of(&self.placements, device));
+        let came = cards.filter(|device| carrier_came_to(device, &before));
         Ok(came.count() > 0)
     }
 

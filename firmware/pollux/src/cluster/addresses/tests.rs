@@ -5,6 +5,7 @@ use super::*;
 use crate::dataplane::samples::{balancer, prefix};
 use nix::sched::{CloneFlags, unshare};
 use plan::config::VirtualAddress;
+use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Instant;
 
@@ -229,6 +230,41 @@ fn a_rival_is_noted_while_the_addresses_are_held() {
         assert_eq!((claims[1].mac, claims[1].claims), (mac, 1));
         claim();
         assert!(!addresses.hear_rivals(now, false));
+    });
+}
+
+#[test]
+fn nothing_waits_for_a_cable_once_the_addresses_are_gone() {
+    with_a_network(|| {
+        // Without an address of its own it would lose its neighbours with the last virtual one.
+        ip("address add 198.51.100.3/24 dev eth0");
+        let mut addresses = Addresses::open(&two(), 0).unwrap();
+        addresses.take(1);
+        finish(&mut addresses);
+        ip("neigh add 198.51.100.77 lladdr 02:00:00:00:00:77 dev eth0 nud permanent");
+        let say = |from: &str, to: &str| {
+            let socket = UdpSocket::bind((from, 0)).unwrap();
+            socket.send_to(b"?", (to, 9)).unwrap();
+        };
+        let waiting = || ip("neigh show").matches("INCOMPLETE").count();
+        let speak = || {
+            say("198.51.100.10", "198.51.100.50");
+            say("2001:db8::10", "2001:db8::50");
+            assert_eq!(waiting(), 2);
+        };
+        // While there is a cable neighbours have time to answer.
+        speak();
+        addresses.drop_unsent();
+        assert_eq!(waiting(), 2);
+        ip("link set far down");
+        hear(&mut addresses);
+        speak();
+        addresses.release(1);
+        finish(&mut addresses);
+        assert_eq!(waiting(), 2);
+        addresses.drop_unsent();
+        assert_eq!(waiting(), 0);
+        assert!(ip("neigh show").contains("PERMANENT"));
     });
 }
 

@@ -1,7 +1,7 @@
 //! Answers to commands: printed, or the next page asked for.
 
 use super::{Running, Shell, State};
-use crate::console::view;
+use crate::console::{view, view_tables};
 use crate::ipc::control::{LogLine, Request, Response};
 
 impl Shell {
@@ -17,6 +17,20 @@ impl Shell {
                     }
                     _ => self.print(&view::services(&have)),
                 }
+            }
+            (Running::Firewall { had_lines }, Response::Firewall(page)) => {
+                let lines = u32::try_from(page.lines.len()).unwrap_or(u32::MAX);
+                let from = had_lines.saturating_add(lines);
+                if lines > 0 || page.total == 0 {
+                    self.print(&view_tables::firewall(&page.lines));
+                }
+                if lines > 0 && from < page.total {
+                    let running = Running::Firewall { had_lines: from };
+                    self.run(running, Request::Firewall { from });
+                }
+            }
+            (Running::One, Response::Connections(report)) => {
+                self.print(&view_tables::connections(&report));
             }
             (Running::LogEnd { lines }, Response::Log { end, .. }) => {
                 let from = end.saturating_sub(lines).max(1);
@@ -39,6 +53,10 @@ impl Shell {
                 self.print(&text);
             }
             (Running::One, Response::Accepted) => self.print("accepted; the log tells the rest\n"),
+            (Running::One, Response::Waits(why)) => {
+                self.print(&format!("accepted; it waits: {why}\n"));
+            }
+            (Running::One, Response::Said(what)) => self.print(&format!("{what}\n")),
             (_, Response::Failed(why)) => self.fail(&format!("{why}\n")),
             (_, Response::NotAuthenticated) => self.state = State::Password,
             (_, _) => self.print("unexpected answer from control\n"),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ipc::control::Level;
+use crate::ipc::control::tables::{FirewallLine, FirewallPage};
 
 fn hello(wants_password: bool) -> Response {
     Response::Hello(Hello {
@@ -69,10 +70,16 @@ fn log_lines_appear_above_what_is_being_typed() {
 fn what_is_typed_ahead_waits_for_the_answer() {
     let mut shell = at_prompt();
     shell.typed(b"standby\rtakeover\r");
-    assert_eq!(shell.take_request(), Some(Request::Standby));
+    assert_eq!(
+        shell.take_request(),
+        Some(Request::Standby { force: false })
+    );
     assert_eq!(shell.take_request(), None);
     shell.answered(Response::Accepted);
-    assert_eq!(shell.take_request(), Some(Request::Takeover));
+    assert_eq!(
+        shell.take_request(),
+        Some(Request::Takeover { force: false })
+    );
 }
 
 #[test]
@@ -99,6 +106,32 @@ fn the_last_lines_of_the_log_come_in_pages() {
     let output = shell.take_output();
     assert_eq!(output.matches("info").count(), 3);
     assert!(output.ends_with("castor> \x1b[K"));
+}
+
+#[test]
+fn rules_are_printed_as_they_come_until_control_c() {
+    let page = |names: [&str; 2]| {
+        let rules = names.map(|name| FirewallLine::Rule {
+            about: name.into(),
+            decision: "drop".into(),
+            counted: None,
+        });
+        let total = 20_000;
+        let lines = rules.into();
+        Response::Firewall(FirewallPage { lines, total })
+    };
+    let mut shell = at_prompt();
+    shell.typed(b"firewall\r");
+    assert_eq!(shell.take_request(), Some(Request::Firewall { from: 0 }));
+    shell.answered(page(["a", "b"]));
+    assert_eq!(shell.take_output().matches("drop").count(), 2);
+    assert_eq!(shell.take_request(), Some(Request::Firewall { from: 2 }));
+    shell.answered(page(["c", "d"]));
+    assert_eq!(shell.take_request(), Some(Request::Firewall { from: 4 }));
+    shell.typed(b"\x03");
+    shell.answered(page(["e", "f"]));
+    assert_eq!(shell.take_output().matches("drop").count(), 2);
+    assert_eq!(shell.take_request(), None);
 }
 
 #[test]

@@ -36,12 +36,32 @@ fn drift_is_said_in_plain_words() {
         with(6, 9),
         "the same on both boxes (generation 7 here, 6 on pollux)"
     );
-    assert!(with(6, 8).ends_with("put generation 7 on pollux's medium and reboot it"));
-    assert!(with(8, 8).ends_with("put generation 8 on this box's medium and reboot it"));
+    assert!(with(6, 8).ends_with("put generation 7 on pollux's medium, then `reload` there"));
+    assert!(with(8, 8).ends_with("put generation 8 on this box's medium, then `reload` here"));
     assert!(with(7, 8).contains("but not the same (digest 0000000000000009 here"));
     assert_eq!(
         config(&status, None),
         "generation 7, digest 0000000000000009"
+    );
+}
+
+#[test]
+fn a_refused_reload_says_why_until_one_is_not() {
+    let mut status = status();
+    let text = |status: &Status| {
+        let mut out = String::new();
+        pair("castor", &cluster(), status, &mut out);
+        out
+    };
+    assert!(!text(&status).contains("reload"));
+    status.refused_reload = Some(RefusedReload {
+        ago_ms: 12_000,
+        why: "[[link]] differs".into(),
+    });
+    let said = text(&status);
+    assert!(
+        said.contains("reload:     refused 12.0 s ago: [[link]] differs\n"),
+        "{said}"
     );
 }
 

@@ -8,6 +8,7 @@ use super::screen::{Screen, Style};
 use crate::console::table::wrap;
 use crate::console::view::span;
 use crate::console::view_pair::{self, millis, percent};
+use crate::console::view_sync;
 use crate::ipc::control::{ClusterStatus, LinkStatus, ServiceStatus, Status};
 use sys::tty::Size;
 
@@ -109,8 +110,12 @@ fn head(facts: &Facts, columns: usize) -> Vec<Row> {
             cluster.dead_ms != cluster.dead_configured_ms,
         ),
     ];
+    let connections = match &status.sync {
+        Ok(sync) => ("flows", view_sync::sentence(sync), !sync.in_sync),
+        Err(why) => ("flows", why.clone(), true),
+    };
     let mut rows = Vec::new();
-    for (name, text, is_loud) in sentences {
+    for (name, text, is_loud) in sentences.into_iter().chain([connections]) {
         labelled(name, &text, is_loud, columns, &mut rows);
     }
     rows.extend(links(&cluster.links));

@@ -61,11 +61,14 @@ fn hello_ends_a_login() {
     session.begin(now, 1, Request::Authenticate("gemini".into()), &facts);
     session.begin(now, 2, Request::Hello, &facts);
     let refused = Step::Reply(Response::NotAuthenticated);
-    assert_eq!(session.begin(now, 3, Request::Takeover, &facts), refused);
+    assert_eq!(
+        session.begin(now, 3, Request::Takeover { force: false }, &facts),
+        refused
+    );
 }
 
 #[test]
-fn status_waits_for_both_and_says_who_is_missing() {
+fn status_waits_for_all_and_says_who_is_missing() {
     let facts = facts(None);
     let mut session = Session::default();
     let now = Instant::now();
@@ -77,25 +80,50 @@ fn status_waits_for_both_and_says_who_is_missing() {
     let workers = Answer::Workers {
         workers: Vec::new(),
         watchdog: Some("ib700".into()),
+        refused_reload: Some(RefusedReload {
+            ago_ms: 3,
+            why: "torn".into(),
+        }),
     };
     assert_eq!(session.init_answered(workers, &facts), None);
     let Some(Response::Status(status)) = session.expire(now + ANSWER_TIMEOUT, &facts) else {
         panic!("no status");
     };
     assert_eq!(status.watchdog.as_deref(), Some("ib700"));
-    assert!(status.cluster.is_err());
+    assert_eq!(status.refused_reload.map(|it| it.why), Some("torn".into()));
+    assert!(status.cluster.is_err() && status.sync.is_err());
+}
+
+#[test]
+fn a_reload_is_waited_for_and_says_what_came_of_it() {
+    let facts = facts(Some("gemini"));
+    let mut session = Session::default();
+    let now = Instant::now();
+    let barred = Step::Reply(Response::NotAuthenticated);
+    assert_eq!(session.begin(now, 1, Request::Reload, &facts), barred);
+    let login = Request::Authenticate("gemini".into());
+    session.begin(now, 2, login, &facts);
+    let asked = session.begin(now, 3, Request::Reload, &facts);
+    assert_eq!(asked, Step::AskInit(Ask::Reload));
+    assert!(session.expire(now + 10 * ANSWER_TIMEOUT, &facts).is_none());
+    // Its password went with the config that it was asked under.
+    session.log_out();
+    let said = session.init_answered(Answer::Said("generation 2".into()), &facts);
+    assert_eq!(said, Some(Response::Said("generation 2".into())));
+    assert_eq!(session.begin(now, 4, Request::Reload, &facts), barred);
 }
 
 #[test]
 fn the_config_comes_in_pages_without_its_key() {
     let facts = facts(Some("gemini"));
+    let mut session = Session::default();
     let mut text = String::new();
     loop {
         let from = u32::try_from(text.len()).unwrap_or(0);
         let Response::Config {
             text: page,
             total_bytes,
-        } = config_page(&facts.config, from)
+        } = session.config_page(&facts.config, from)
         else {
             panic!("no page");
         };
@@ -106,4 +134,5 @@ fn the_config_comes_in_pages_without_its_key() {
     }
     assert!(text.contains("castor"), "{text}");
     assert!(!text.contains("0707"), "{text}");
+    assert_eq!(session.config_text, "");
 }

@@ -55,9 +55,10 @@ fn shown(facts: &Facts, size: Size) -> String {
 #[test]
 fn the_whole_picture() {
     let expected = " castor: active, ready; term 2, since 9.1 s                           q leaves
-peer        pollux is standby, ready; term 2
+peer        pollux is standby, ready; term 2, in sync
 config      generation 7, digest 0000000000000009, on both boxes
 dead time   200 ms, as configured
+flows       in sync; by sync 10.0.0.2; lag 2 ms, 1200 sent/s, 0 received/s
 link         state    silent   jitter   loss  dead time  rejected
 ttyS1 115200 up        31 ms   1.2 ms   0.0%     200 ms         0
 held here   192.0.2.10 192.0.2.11
