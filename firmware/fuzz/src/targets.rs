@@ -1,11 +1,15 @@
 //! All targets. Those of the binary `pollux` are its own module `fuzzing`; the others stand here.
 
+mod balanced;
 mod claim;
+mod conntrack;
 mod image;
 mod kernel;
 mod medium;
+mod nftables;
 mod node;
 mod serial;
+mod sync;
 mod text;
 mod volume;
 mod wire;
@@ -14,7 +18,7 @@ use crate::Target;
 use pollux::fuzzing;
 
 /// All of them, the ones that face strangers first.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 22] = [
     of(
         "wire",
         "a heartbeat frame, also behind a right MAC",
@@ -32,6 +36,12 @@ pub const TARGETS: [Target; 17] = [
         "a whole box, fed by a peer that says anything",
         node::run,
         node::seeds,
+    ),
+    of(
+        "sync",
+        "a box's state sync, fed by a twin that says anything",
+        sync::run,
+        sync::seeds,
     ),
     of(
         "claim",
@@ -98,6 +108,30 @@ pub const TARGETS: [Target; 17] = [
         "the kernel's virtual services",
         kernel::ipvs,
         kernel::ipvs_seeds,
+    ),
+    of(
+        "balanced",
+        "balanced connections, as a kernel or the twin tells of them",
+        balanced::run,
+        balanced::seeds,
+    ),
+    of(
+        "ctnetlink",
+        "the kernel's connections",
+        conntrack::ctnetlink,
+        conntrack::ctnetlink_seeds,
+    ),
+    of(
+        "record",
+        "the record of a connection, as the twin sends it",
+        conntrack::record,
+        conntrack::record_seeds,
+    ),
+    of(
+        "nftables",
+        "the kernel's rulesets",
+        nftables::run,
+        nftables::seeds,
     ),
     of(
         "uevent",

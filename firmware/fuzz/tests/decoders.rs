@@ -5,10 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Targets, and the decoders that their bytes go through.
-const DECODERS: [(&str, &[&str]); 17] = [
+const DECODERS: [(&str, &[&str]); 22] = [
     ("wire", &["firmware/proto/src/wire.rs"]),
     ("serial", &["firmware/proto/src/serial.rs"]),
     ("node", &["firmware/proto/src/node.rs"]),
+    (
+        "sync",
+        &[
+            "firmware/proto/src/sync/digests.rs",
+            "firmware/proto/src/sync/item.rs",
+            "firmware/proto/src/sync/receive.rs",
+            "firmware/proto/src/sync/wire.rs",
+        ],
+    ),
     ("claim", &["firmware/netlink/src/claim.rs"]),
     ("http", &["firmware/pollux/src/health/http.rs"]),
     (
@@ -52,6 +61,48 @@ const DECODERS: [(&str, &[&str]); 17] = [
             "firmware/netlink/src/ipvs/family.rs",
             "firmware/netlink/src/ipvs/service.rs",
             "firmware/netlink/src/ipvs/destination.rs",
+            "firmware/netlink/src/ipvs/daemon.rs",
+        ],
+    ),
+    (
+        "balanced",
+        &[
+            "firmware/netlink/src/ipvs/sync_message.rs",
+            "firmware/netlink/src/ipvs/sync_message/bytes.rs",
+            "firmware/netlink/src/ipvs/sync_message/entry.rs",
+            "firmware/netlink/src/ipvs/sync_message/frame.rs",
+            "firmware/netlink/src/ipvs/sync_message/listing.rs",
+            "firmware/netlink/src/ipvs/sync_message/record.rs",
+        ],
+    ),
+    (
+        "ctnetlink",
+        &[
+            "firmware/netlink/src/conntrack.rs",
+            "firmware/netlink/src/netfilter.rs",
+            "firmware/netlink/src/conntrack/tuple.rs",
+            "firmware/netlink/src/conntrack/protocol.rs",
+            "firmware/netlink/src/conntrack/flow.rs",
+            "firmware/netlink/src/conntrack/expectation.rs",
+        ],
+    ),
+    (
+        "record",
+        &[
+            "firmware/netlink/src/conntrack/record/bytes.rs",
+            "firmware/netlink/src/conntrack/record/flow.rs",
+            "firmware/netlink/src/conntrack/record/expectation.rs",
+        ],
+    ),
+    (
+        "nftables",
+        &[
+            "firmware/netlink/src/nftables.rs",
+            "firmware/netlink/src/nftables/held.rs",
+            "firmware/netlink/src/nftables/listing.rs",
+            "firmware/netlink/src/nftables/listing/rule.rs",
+            "firmware/netlink/src/nftables/listing/set.rs",
+            "firmware/netlink/src/nftables/value.rs",
         ],
     ),
     ("uevent", &["firmware/sys/src/uevent.rs"]),
@@ -60,7 +111,7 @@ const DECODERS: [(&str, &[&str]); 17] = [
 ];
 
 /// What reads nobody's bytes but our own or the operator's shell's.
-const TRUSTED: [(&str, &str); 3] = [
+const TRUSTED: [(&str, &str); 12] = [
     (
         "firmware/pollux/src/arguments.rs",
         "what PID 1 writes into a worker's argv",
@@ -73,10 +124,46 @@ const TRUSTED: [(&str, &str); 3] = [
         "firmware/pollux/src/init/ttys.rs",
         "the kernel's list of consoles, split at blanks",
     ),
+    (
+        "firmware/proto/src/sync/hash.rs",
+        "bytes that are hashed, whatever they say",
+    ),
+    (
+        "firmware/plan/src/firewall.rs",
+        "the digest that is our ruleset's seal",
+    ),
+    (
+        "firmware/netlink/src/announce/neighbour.rs",
+        "the checksum of what we send",
+    ),
+    (
+        "firmware/netlink/src/claim/filter.rs",
+        "our own addresses, as words of a program",
+    ),
+    (
+        "firmware/netlink/src/conntrack/filter.rs",
+        "our own port, as a word of a program",
+    ),
+    (
+        "firmware/netlink/src/nftables/writer.rs",
+        "the header that was written just before",
+    ),
+    ("firmware/sys/src/udp.rs", "a group of the config's"),
+    (
+        "firmware/pollux/src/cluster.rs",
+        "the incarnation, drawn by chance",
+    ),
+    (
+        "firmware/pollux/src/sync/mirror.rs",
+        "the incarnation, drawn by chance",
+    ),
 ];
 
-/// What a decoder has in it.
-const MARKS: [&str; 5] = [
+/// What a decoder has in it: it has the word for it, or reads numbers.
+const MARKS: [&str; 8] = [
+    "from_be_bytes",
+    "from_le_bytes",
+    "from_ne_bytes",
     "fn decode",
     "fn parse",
     "fn recognise",

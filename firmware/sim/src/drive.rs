@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::judge::Rule;
-use crate::machine::{Change, Sleep, Slow};
+use crate::machine::{Change, HEARD_OUT_US, Sleep, Slow};
 use crate::queue::Item;
 use crate::schedule::Freeze;
 use crate::world::{World, micros};
@@ -18,6 +18,8 @@ use proto::wire::FrameBytes;
 const READY_INTERVAL_US: u64 = 1_000_000;
 /// A box that stands still hears its dataplane later.
 const READY_RETRY_US: u64 = 50_000;
+/// From ready to in sync, at most: some boxes have many connections to fetch.
+const IN_SYNC_MAX_US: u64 = 8_000_000;
 /// What the kernel did while a box stood still is known so much after it goes on.
 const CATCH_UP_US: u64 = 200;
 
@@ -39,13 +41,30 @@ impl World {
         machine.state = State::Listening;
         machine.state_since_us = now_us;
         machine.listens_until_us = now_us + listen_us(&machine.settings);
-        machine.heard_out_us = machine.listens_until_us + 1000;
+        machine.heard_out_us = machine.listens_until_us + HEARD_OUT_US;
+        machine.links_up = 0;
         let (start, carriers) = (machine.start, machine.carriers);
         self.tell(of, || "starts".into());
         self.disturb(of / 2);
         self.input(of, Input::Fitness(carriers));
         let ready_us = now_us + self.setup.ready_after_us[of % 2];
         self.queue.plan(ready_us, Item::Ready { of, start });
+        let in_sync_us = ready_us + self.sync_random.below(IN_SYNC_MAX_US);
+        self.queue.plan(in_sync_us, Item::InSync { of, start });
+    }
+
+    /// The twin's connections have arrived.
+    pub(crate) fn in_sync(&mut self, of: usize, start: u64) {
+        let machine = &mut self.machines[of];
+        if machine.start != start || machine.node.is_none() {
+            return;
+        }
+        if machine.asleep.is_some() {
+            let later_us = self.now_us + READY_RETRY_US;
+            return self.queue.plan(later_us, Item::InSync { of, start });
+        }
+        machine.in_sync = true;
+        self.input(of, Input::InSync(true));
     }
 
     pub(crate) fn repeat_ready(&mut self, of: usize, start: u64) {

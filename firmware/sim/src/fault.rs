@@ -165,7 +165,7 @@ impl World {
                     .plan(now_us + patience_us, Item::Off { of, start, off_us });
             }
             Fault::Carriers { of, count } => {
-                self.note_carriers(of / 2);
+                self.note_carriers(of);
                 self.machines[of].carriers = count;
                 if self.machines[of].asleep.is_none() {
                     self.input(of, Input::Fitness(count));
@@ -193,7 +193,14 @@ impl World {
         }
         self.pairs[of / 2].books.commanded_us = Some(self.now_us);
         let mut answer = Ok(());
-        self.call(of, |node, now| answer = node.handle_command(now, command));
+        // Some operators do not wait for connections, and a box that is to go not for long.
+        let is_forced = command == Command::Resign || self.now_us.is_multiple_of(2);
+        self.call(of, |node, now| {
+            answer = match is_forced {
+                true => node.force_command(now, command),
+                false => node.handle_command(now, command),
+            };
+        });
         if let Err(refusal) = answer {
             self.tell(of, || format!("refuses: {refusal}"));
         }
@@ -260,8 +267,8 @@ impl World {
         for cable in &mut self.pairs[0].cables {
             cable.heal();
         }
-        self.note_carriers(0);
         for of in 0..2 {
+            self.note_carriers(of);
             let machine = &mut self.machines[of];
             machine.slow = None;
             machine.kernel.trouble = None;

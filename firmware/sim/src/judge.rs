@@ -10,6 +10,7 @@
 mod lasting;
 mod moment;
 
+use crate::machine::CARRIERS_MAX;
 use crate::world::World;
 use core::fmt;
 use std::collections::BTreeMap;
@@ -36,6 +37,10 @@ pub enum Rule {
     TakenUnheard,
     /// A box handed over though nobody asked and the peer was no better.
     HandedOverUnasked,
+    /// A box took the addresses of a silent peer that it had not asked for a sign of life.
+    NotProbed,
+    /// A box kept the addresses though its peer had more carriers.
+    CarriersIgnored,
     /// A box let go of the addresses before its peer had them.
     LetGoEarly,
     /// A box kept the addresses after a standstill.
@@ -81,8 +86,10 @@ pub(crate) struct Books {
     contested: bool,
     /// This box is to announce.
     owes: [Option<Since>; 2],
-    /// A box of the pair had less carriers than the other until then.
-    unfit_us: [u64; 2],
+    /// This box is active, and the other one would serve better.
+    lesser: [Option<Since>; 2],
+    /// Until when each box had so many carriers; the index is their number.
+    carried_us: [[u64; CARRIERS_MAX + 1]; 2],
     /// A kernel was slow or refused until then.
     pub(crate) troubled_us: u64,
 }
@@ -111,6 +118,7 @@ impl Books {
         self.disturbed_us = now_us;
         self.vacant = [None; 2];
         self.owes = [None; 2];
+        self.lesser = [None; 2];
     }
 }
 
@@ -128,26 +136,24 @@ impl World {
         let [one, other] = [&self.machines[first], &self.machines[first + 1]];
         let is_usual = one.serves() != other.serves() && one.kernel.any != other.kernel.any;
         let books = &self.pairs[pair].books;
-        if is_usual && books.is_calm() {
+        let [one, other] = [one.carriers, other.carriers];
+        if is_usual && books.is_calm() && one == other {
             return;
         }
         self.judge_both(pair);
         self.judge_vacancy(pair);
         self.judge_owed(pair);
+        self.judge_lesser(pair);
         let [one, other] = [&self.machines[first], &self.machines[first + 1]];
         let contested = one.kernel.all && other.kernel.all;
         let books = &mut self.pairs[pair].books;
         books.contested |= contested;
     }
 
-    /// The carriers of a box are about to change: who was better until now is remembered.
-    pub(crate) fn note_carriers(&mut self, pair: usize) {
-        let counts = [0, 1].map(|place| self.machines[pair * 2 + place].carriers);
-        for place in [0, 1] {
-            if counts[place] < counts[1 - place] {
-                self.pairs[pair].books.unfit_us[place] = self.now_us;
-            }
-        }
+    /// The carriers of a box are about to change: its peer may believe for a while that it has them still.
+    pub(crate) fn note_carriers(&mut self, of: usize) {
+        let count = usize::from(self.machines[of].carriers);
+        self.pairs[of / 2].books.carried_us[of % 2][count] = self.now_us;
     }
 
     /// When kernels that were slow or refused no longer matter, if it takes so long.
@@ -162,6 +168,7 @@ impl World {
 impl Books {
     /// No clock runs.
     fn is_calm(&self) -> bool {
-        self.both.is_none() && self.vacant == [None; 2] && self.owes == [None; 2]
+        let clocks = [self.vacant, self.owes, self.lesser];
+        self.both.is_none() && clocks == [[None; 2]; 3]
     }
 }

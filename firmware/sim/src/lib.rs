@@ -19,6 +19,7 @@ mod queue;
 mod random;
 mod schedule;
 mod shrink;
+pub mod state;
 mod traffic;
 mod world;
 

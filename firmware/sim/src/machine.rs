@@ -6,11 +6,18 @@ use crate::schedule::{Freeze, Trouble};
 use proto::failover::{Reason, State};
 use proto::node::{Action, LinkIndex, Node};
 use proto::settings::{LINKS_MAX, Settings};
+use proto::time::Instant;
 use proto::wire::FrameBytes;
 
 /// Frames that the sockets of a box hold while it does not read them; the newest are dropped. As a socket's
 /// default buffer of 208 KiB with datagrams this small.
 const INBOX_FRAMES_MAX: usize = 256;
+
+/// Carriers that a box has where nothing is wrong.
+pub(crate) const CARRIERS_MAX: usize = 2;
+
+/// How much later a box acts that has heard out its links, at most: a clock is slow.
+pub(crate) const HEARD_OUT_US: u64 = 1000;
 
 /// A box, with or without power.
 pub(crate) struct Machine {
@@ -37,9 +44,15 @@ pub(crate) struct Machine {
     pub(crate) heard_ready: bool,
     /// The node's: false after addresses that could not be set, until it is told again.
     pub(crate) believes_ready: bool,
+    /// It holds the connections of its twin.
+    pub(crate) in_sync: bool,
     pub(crate) carriers: u8,
+    /// Probes that it had sent when a link came up last.
+    pub(crate) probes_before: u64,
     /// Why it is in this state.
     pub(crate) reason: Option<Reason>,
+    /// Which links are up, as the node reported: a bit for each.
+    pub(crate) links_up: u32,
     /// It listens until then, at least.
     pub(crate) listens_until_us: u64,
     /// The start is heard out then, unless the box stood still meanwhile.
@@ -115,10 +128,22 @@ impl Machine {
             ready: false,
             heard_ready: false,
             believes_ready: false,
+            in_sync: false,
             carriers: 2,
+            probes_before: 0,
             reason: None,
+            links_up: 0,
             listens_until_us: 0,
             heard_out_us: u64::MAX,
+        }
+    }
+
+    /// Past its first state and with every link up there is nothing left to be heard.
+    pub(crate) fn hear_out(&mut self, now_us: u64) {
+        let all = (1 << self.settings.links.len()) - 1;
+        if self.state != State::Listening && self.links_up == all {
+            self.listens_until_us = self.listens_until_us.min(now_us);
+            self.heard_out_us = self.heard_out_us.min(now_us + HEARD_OUT_US);
         }
     }
 
@@ -132,6 +157,7 @@ impl Machine {
         self.ready = false;
         self.heard_ready = false;
         self.believes_ready = false;
+        self.in_sync = false;
     }
 
     /// The power is gone, too.
@@ -204,6 +230,13 @@ impl Machine {
     pub(crate) fn is_stuck(&self, now_us: u64) -> bool {
         let releases = matches!(self.state, State::Releasing(_));
         self.node.is_some() && releases && self.is_let_down(now_us)
+    }
+
+    /// Probes that its node has sent on all links.
+    pub(crate) fn probes(&self) -> u64 {
+        let status = self.node.as_ref().map(|it| it.status(Instant::default()));
+        let links = status.iter().flat_map(|it| &it.links);
+        links.map(|link| link.probes).sum()
     }
 
     pub(crate) fn silence_max_us(&self) -> u64 {

@@ -5,6 +5,7 @@ use crate::machine::Change;
 use crate::queue::Item;
 use crate::schedule::Trouble;
 use crate::world::World;
+use proto::failover::State;
 use proto::node::{Action, Input};
 use proto::report::Report;
 
@@ -18,7 +19,13 @@ impl World {
                     self.machines[of].state = transition.to;
                     self.machines[of].state_since_us = self.now_us;
                     self.machines[of].reason = Some(transition.reason);
+                    if transition.to != State::Taking {
+                        self.machines[of].hear_out(self.now_us);
+                    }
                     self.fire(transition.to);
+                }
+                if let Report::Link { link, up } = report {
+                    self.link_changed(of, link, up);
                 }
             }
             Action::Announce => {
@@ -32,6 +39,16 @@ impl World {
             }
             Action::ReleaseAddresses { .. } => self.begin_change(of, action),
         }
+    }
+
+    fn link_changed(&mut self, of: usize, link: u8, up: bool) {
+        let machine = &mut self.machines[of];
+        machine.links_up &= !(1 << link);
+        machine.links_up |= u32::from(up) << link;
+        if up {
+            machine.probes_before = machine.probes();
+        }
+        machine.hear_out(self.now_us);
     }
 
     /// The kernel begins to set or remove addresses. A newer order replaces one that is being carried out.

@@ -34,6 +34,8 @@ pub(crate) enum Item {
     Changed { of: usize, number: u64 },
     /// The dataplane repeats whether it is ready.
     Ready { of: usize, start: u64 },
+    /// A box holds the connections of its twin.
+    InSync { of: usize, start: u64 },
     /// A box that resigned goes off, for so many microseconds.
     Off { of: usize, start: u64, off_us: u64 },
     /// An event of the schedule comes true, or is armed.

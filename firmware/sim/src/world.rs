@@ -14,6 +14,7 @@ use proto::wire::{ClusterTag, FrameBytes};
 
 /// Users of chance besides the cables.
 const DRIVER: u64 = 1000;
+const SYNC: u64 = 1001;
 
 /// Two boxes, their links, and the books about them.
 pub(crate) struct Pair {
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) pairs: Vec<Pair>,
     pub(crate) queue: Queue,
     pub(crate) random: Random,
+    /// When boxes are in sync.
+    pub(crate) sync_random: Random,
     pub(crate) violation: Option<Violation>,
     /// Of all that happened.
     pub(crate) hash: u64,
@@ -57,6 +60,7 @@ impl World {
             armed: Vec::new(),
             queue: Queue::default(),
             random: Random::branch(schedule.seed, DRIVER),
+            sync_random: Random::branch(schedule.seed, SYNC),
             violation: None,
             hash: schedule.seed,
             story: tells.then(Vec::new),
@@ -110,6 +114,7 @@ impl World {
             Item::Awake { of } => self.awake(of),
             Item::Changed { of, number } => self.changed(of, number),
             Item::Ready { of, start } => self.repeat_ready(of, start),
+            Item::InSync { of, start } => self.in_sync(of, start),
             Item::Off { of, start, off_us } => self.reboot(of, start, off_us),
             Item::Event { index, is_armed } => self.event(index, is_armed),
             Item::Replay {

@@ -4,7 +4,7 @@
 use sim::{Schedule, run};
 
 /// The seed, and what was wrong: the protocol or the simulator.
-const FOUND: [(u64, &str); 13] = [
+const FOUND: [(u64, &str); 25] = [
     (
         125_754,
         "the simulator: a peer that had lost its power did hold the addresses before",
@@ -56,6 +56,54 @@ const FOUND: [(u64, &str); 13] = [
     (
         2_816_093,
         "the simulator: after healing, what worse weather held back still arrives",
+    ),
+    (
+        2_983_137,
+        "the protocol: what a peer said without hearing this box counted by the dead time of then, not of now",
+    ),
+    (
+        3_434_780,
+        "the protocol: a handover went on with a worker that had taken the addresses, died and was started anew",
+    ),
+    (
+        3_562_337,
+        "the protocol: the same by the operator's standby",
+    ),
+    (
+        3_777_009,
+        "the protocol: the same, and the box that hands over stood still",
+    ),
+    (
+        4_461_107,
+        "the protocol: the same over the slowest line, with the other link cut",
+    ),
+    (
+        5_130_571,
+        "the protocol: the same over the slowest line alone",
+    ),
+    (
+        5_203_085,
+        "the protocol: the operator's order was carried out after a standstill, long after it was given",
+    ),
+    (
+        5_339_309,
+        "the protocol: the same, refused until then for want of a carrier",
+    ),
+    (
+        7_035_061,
+        "the protocol: a handover to a worker that was started anew, asked for by the peer",
+    ),
+    (
+        7_156_705,
+        "the simulator: one fault took the carriers of both, and its news take their time",
+    ),
+    (
+        7_285_509,
+        "the protocol: the frames of two starts, read in the wrong order, buried the living one for ever",
+    ),
+    (
+        7_759_163,
+        "the protocol: a handover to a worker that was started anew, with one link cut",
     ),
 ];
 

@@ -5,7 +5,7 @@ use proto::sabotage::{Sabotage, sabotage};
 use sim::{Rule, Schedule, run};
 
 /// What is broken, what finds it, and within how many seeds.
-const BROKEN: [(Sabotage, &[Rule], u64); 14] = [
+const BROKEN: [(Sabotage, &[Rule], u64); 18] = [
     (Sabotage::NoTermCheck, &[Rule::TwoOwners], 20),
     (
         Sabotage::NoEchoCheck,
@@ -20,7 +20,7 @@ const BROKEN: [(Sabotage, &[Rule], u64); 14] = [
     (Sabotage::SameTerm, &[Rule::SameTerm], 100),
     (
         Sabotage::OneLinkDecides,
-        &[Rule::TakenUnasked, Rule::TwoOwners],
+        &[Rule::TakenUnasked, Rule::TwoOwners, Rule::NotProbed],
         100,
     ),
     (Sabotage::LetGoEarly, &[Rule::LetGoEarly], 20),
@@ -28,6 +28,10 @@ const BROKEN: [(Sabotage, &[Rule], u64); 14] = [
     (Sabotage::ReleaseOnce, &[Rule::NotOneActive], 500),
     (Sabotage::NoTakeover, &[Rule::NobodyServes], 100),
     (Sabotage::BelieveOld, &[Rule::TakenUnasked], 500),
+    (Sabotage::FailBackUnsynced, &[Rule::HandedOverUnasked], 200),
+    (Sabotage::NoProbes, &[Rule::NotProbed], 50),
+    (Sabotage::IgnoreCarriers, &[Rule::CarriersIgnored], 200),
+    (Sabotage::ForgetStandby, &[Rule::HandedOverUnasked], 2000),
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::polluxctl::read::read;
 use core::net::IpAddr;
+use netlink::nftables;
 use plan::config::{Config, Device as Identity, Link};
 use plan::image::{Image, decode, digest, encode, newest};
 use plan::kernel::Device;
@@ -11,6 +12,7 @@ use plan::{Health, desired, diff, paths, validate};
 /// A config that uses everything there is.
 const EVERYTHING: &str = include_str!("../../../../board/tests/round-trip/everything.toml");
 const PAIR: &str = include_str!("../../../../board/examples/pair.toml");
+const GUARD: &str = include_str!("../../../../board/examples/firewall.toml");
 
 /// Slots, or by the first byte a payload.
 pub(super) fn run(bytes: &[u8]) {
@@ -56,7 +58,22 @@ fn plans(config: &Config) {
         assert_eq!(diff(&state, &state), [], "done and still to do");
         let _ = diff(&state, &bare);
         let _ = diff(&bare, &state);
+        firewall(config, node, &devices);
         links(config, node);
+    }
+}
+
+/// Every config that is accepted makes a ruleset that can be said to the kernel: no chain, set or map is missing, and
+/// nothing is compared with what is of another kind.
+fn firewall(config: &Config, node: usize, devices: &[Device]) {
+    for ruleset in [
+        plan::firewall::ruleset(config, node, devices),
+        plan::firewall::ruleset(config, node, &[]),
+        plan::firewall::closed(),
+    ] {
+        let batch = nftables::replace(&ruleset, &nftables::Held::default(), 1, 1);
+        let refusal = batch.err().map(|error| error.to_string());
+        assert_eq!(refusal, None);
     }
 }
 
@@ -85,6 +102,7 @@ fn devices(config: &Config) -> Vec<Device> {
             index,
             name,
             mac,
+            permanent_mac: None,
             up: true,
             carrier: true,
             mtu_bytes: 1500,
@@ -95,7 +113,7 @@ fn devices(config: &Config) -> Vec<Device> {
 
 /// Payloads of good configs, and a medium with an old and a torn slot.
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let configs = [EVERYTHING, PAIR].map(|text| read(text).config);
+    let configs = [EVERYTHING, PAIR, GUARD].map(|text| read(text).config);
     let payloads = configs.iter().map(postcard::to_allocvec);
     let mut seeds: Vec<Vec<u8>> = payloads
         .filter_map(Result::ok)

@@ -57,6 +57,12 @@ pub(super) fn ipvs(datagram: &[u8]) {
             });
             assert_eq!(again, Some(Some(read)));
         }
+        if let Ok(Some(read)) = family.decode_daemon(&message) {
+            let again = sent(family.start_daemon(&read).ok(), |message| {
+                family.decode_daemon(message).ok()
+            });
+            assert_eq!(again, Some(Some(read)));
+        }
         if let Ok(Some((read, _))) = family.decode_destination(&message) {
             let again = sent(family.add_destination(&OF, &read).ok(), |message| {
                 family.decode_destination(message).ok()
@@ -67,7 +73,7 @@ pub(super) fn ipvs(datagram: &[u8]) {
 }
 
 /// The messages of a datagram; each takes a header's bytes at least.
-fn whole(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(super) fn whole(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let count = messages(datagram).count();
     assert!(
         count <= datagram.len() / HEADER_BYTES + 1,
@@ -89,7 +95,7 @@ static FAMILY: LazyLock<Option<Family>> = LazyLock::new(|| {
 });
 
 /// What a kernel sent and was sent: the captures of that name's beginning.
-fn captures(name: &str) -> Vec<Vec<u8>> {
+pub(super) fn captures(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netlink/captures");
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(name));

@@ -98,6 +98,7 @@ pub(super) fn standing(state: State) -> Standing {
         priority: 100,
         fitness: 2,
         ready: true,
+        in_sync: true,
         dead_ms: 200,
         generation: 1,
         digest: 9,

@@ -122,6 +122,33 @@ impl World {
         }
     }
 
+    /// Who is active hands over to a peer with more carriers: once it knows of them, and has waited for as long as
+    /// the news of a fault common to both may take. What the operator chose in this life is left alone.
+    pub(super) fn judge_lesser(&mut self, pair: usize) {
+        let now_us = self.now_us;
+        for of in [pair * 2, pair * 2 + 1] {
+            let (own, peer) = (&self.machines[of], &self.machines[of ^ 1]);
+            let is_well = |it: &Machine| it.is_brisk(now_us) && !it.is_let_down(now_us);
+            let can_take = peer.state == State::Standby && peer.ready && peer.believes_ready;
+            let is_chosen = self.pairs[pair].books.commanded_us.is_some();
+            let counts = own.state == State::Active
+                && peer.carriers > own.carriers
+                && can_take
+                && !is_chosen
+                && is_well(own)
+                && is_well(peer)
+                && self.is_joined(pair);
+            let bound_us = own.silence_max_us() + self.news_us(pair);
+            let before = self.pairs[pair].books.lesser[of % 2];
+            let clock = self.turn(before, counts, pair, bound_us);
+            self.pairs[pair].books.lesser[of % 2] = clock.now;
+            if let Some(text) = clock.overdue {
+                let text = format!("keeps the addresses from a peer with more carriers for {text}");
+                self.violate(of, Rule::CarriersIgnored, text);
+            }
+        }
+    }
+
     /// The kernel of a box has announced its addresses.
     pub(crate) fn announced(&mut self, of: usize) {
         self.pairs[of / 2].books.owes[of % 2] = None;

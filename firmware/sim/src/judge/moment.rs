@@ -50,6 +50,12 @@ impl World {
             let text = "takes the addresses before it has heard out its links".into();
             self.violate(of, Rule::TakenUnheard, text);
         }
+        let own = &self.machines[of];
+        let has_asked = own.probes() > own.probes_before;
+        if why == Vacancy::PeerDead && own.is_brisk(self.now_us) && !has_asked {
+            let text = "takes the addresses of a silent peer that it has not asked".into();
+            self.violate(of, Rule::NotProbed, text);
+        }
         if self.peer_serves_well(of) && self.should_know(of, why) {
             let text = "takes the addresses of a healthy peer".into();
             self.violate(of, Rule::TakenUnasked, text);
@@ -150,11 +156,32 @@ impl World {
         let commanded = books
             .commanded_us
             .is_some_and(|at| self.now_us < at + micros(HANDOVER_TIMEOUT) + 500_000);
-        let returns = self.setup.fails_back && peer.settings.priority > own.settings.priority;
-        // What it knows of carriers may be as old as the silence it bears.
-        let was_better_us = books.unfit_us[of % 2] + own.silence_max_us() + 500_000;
-        let is_better = peer.carriers > own.carriers || self.now_us < was_better_us;
-        commanded || returns || is_better
+        // What it knows of the connections there may be an earlier start's.
+        let starts_us = peer.started_us + own.silence_max_us() + 500_000;
+        let breaks_nothing = peer.in_sync || peer.node.is_none() || self.now_us < starts_us;
+        let is_preferred = peer.settings.priority > own.settings.priority;
+        let returns = self.setup.fails_back && is_preferred && breaks_nothing;
+        let is_better = peer.carriers > own.carriers || self.seemed_better(of);
+        commanded || (returns || is_better) && !self.is_held(of ^ 1)
+    }
+
+    /// The operator keeps a box standby, for so long that its peer knows; while that one has a carrier, it counts.
+    fn is_held(&self, of: usize) -> bool {
+        let (own, peer) = (&self.machines[of], &self.machines[of ^ 1]);
+        let known_us = own.state_since_us + peer.silence_max_us() + 500_000;
+        own.state == State::Held && peer.carriers > 0 && self.now_us > known_us
+    }
+
+    /// The peer had more carriers than this box has now, so lately that the box may not know better. What it knows
+    /// may be as old as the silence it bears, and as what a frame was on its way for: where one fault takes the
+    /// carriers of both, the peer may seem to be spared for so long.
+    fn seemed_better(&self, of: usize) -> bool {
+        let own = &self.machines[of];
+        let more = usize::from(own.carriers) + 1..;
+        let had_us = self.pairs[of / 2].books.carried_us[1 - of % 2].get(more);
+        let had_us = had_us.into_iter().flatten().max();
+        let known_us = own.silence_max_us() + 500_000;
+        had_us.is_some_and(|until_us| self.now_us < until_us + known_us)
     }
 
     /// A box goes on after a standstill, and its node was told the time.
