@@ -139,6 +139,11 @@ impl Console {
 
     /// Types a command at the prompt and gives what it printed; log lines in between are left out.
     pub fn ask(&self, command: &str) -> Result<Vec<String>> {
+        self.ask_patiently(command, ANSWER_TIMEOUT)
+    }
+
+    /// The same of a command that takes its time.
+    pub fn ask_patiently(&self, command: &str, timeout: Duration) -> Result<Vec<String>> {
         let prompt = format!("{}> ", self.name);
         self.until(
             &format!("the prompt `{prompt}`"),
@@ -155,7 +160,7 @@ impl Console {
             |line| line.trim_end() == echo,
         )?;
         let what = format!("the end of the answer to `{command}`");
-        let lines = self.until(&what, ANSWER_TIMEOUT, |screen| {
+        let lines = self.until(&what, timeout, |screen| {
             let is_done = screen.partial == prompt;
             is_done.then(|| screen.lines.get(from.0..).unwrap_or_default().to_vec())
         })?;

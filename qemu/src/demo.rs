@@ -6,6 +6,7 @@ mod load;
 
 use crate::capture::Capture;
 use crate::config::PairConfig;
+use crate::flows::RATE_SPAN;
 use crate::net::NETWORKS;
 use crate::pair::{Order, Pair, World};
 use crate::plot::Plot;
@@ -29,8 +30,11 @@ const WINDOW_MS: (f64, f64) = (-400.0, 1000.0);
 /// Runs it all; the pair is still up when it returns.
 pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
     let timeline = &world.timeline;
-    let order =
-        Order::new("demo", folder).with(|config: &mut PairConfig| config.has_all_services = true);
+    let order = Order::new("demo", folder).with(|config: &mut PairConfig| {
+        config.has_all_services = true;
+        config.has_flow_services = true;
+        config.has_firewall = true;
+    });
     let pair = Arc::new(Pair::assemble(world, &order)?);
     let captures: Vec<_> = NETWORKS
         .iter()
@@ -47,6 +51,9 @@ pub fn run(world: &World, folder: &Path, commit: String) -> Result<Arc<Pair>> {
     let changes = play(&pair, &load, timeline, folder, &mut report)?;
 
     report.probes_sent = load.probe.sent();
+    let outcome = load.flows.finish()?;
+    timeline.note("client", outcome.story());
+    report.set_flows(&outcome);
     add_requests(&load.http.finish(), &changes, timeline, &mut report);
     captures
         .into_iter()
@@ -69,11 +76,13 @@ fn play(
     folder: &Path,
     report: &mut Report,
 ) -> Result<[Change; 3]> {
-    let _display = RateDisplay::start(timeline, &load.http)?;
+    let _display = RateDisplay::start(timeline, &load.http, &load.flows)?;
     thread::sleep(WATCH);
     let active = pair.active()?;
     let survivor = 1 - active;
+    load.flows.forget_stalls();
     let cut = power_cut(pair, active, load, timeline)?;
+    report.flows_stalled_ms_max = load.flows.so_far().stalled_ms_max;
     report.power_cut_outage_ms = cut.outage_ms();
     write_plot(&cut, load, folder)?;
     report.rejoin_s = rejoin(pair, active, survivor)?.as_secs_f64();
@@ -126,6 +135,7 @@ fn write_plot(cut: &Change, load: &Load, folder: &Path) -> Result<()> {
         |Answer { sent, received }| (since(sent), milliseconds(received.duration_since(sent)));
     let outage_ms = (since(cut.outage.from), since(cut.outage.to));
     let requests = load.http.so_far().into_iter();
+    let arrivals = load.flows.arrivals().into_iter();
     let plot = Plot {
         title: format!(
             "Power cut of the active box: {:.0} ms without an answer",
@@ -137,8 +147,17 @@ fn write_plot(cut: &Change, load: &Load, folder: &Path) -> Result<()> {
         requests_ms: requests
             .map(|request| (since(request.began), request.outcome.is_ok()))
             .collect(),
+        rates: arrivals
+            .map(|(at, bytes)| (since(at), rate_kb_s(bytes)))
+            .collect(),
     };
     fs::write(folder.join("outage.svg"), plot.to_svg()).context("writing outage.svg")
+}
+
+/// Of what came in one `RATE_SPAN`.
+fn rate_kb_s(bytes: u64) -> f64 {
+    let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+    bytes / milliseconds(RATE_SPAN)
 }
 
 fn conclude(report: &Report, timeline: &Timeline, folder: &Path) -> Result<()> {
@@ -152,8 +171,12 @@ fn conclude(report: &Report, timeline: &Timeline, folder: &Path) -> Result<()> {
         "testbed",
         format!(
             "power cut {power_cut_outage_ms:.1} ms, handover {handover_outage_ms:.1} ms, {} of {} requests \
-             failed ({} of them while no change was under way)",
-            report.requests_failed, report.requests_total, report.requests_failed_outside_changes
+             failed ({} of them while no change was under way), {} of {} transfers broke",
+            report.requests_failed,
+            report.requests_total,
+            report.requests_failed_outside_changes,
+            report.flows_reset + report.flows_corrupt,
+            report.flows_total
         ),
     );
     let failures = report.failures();

@@ -1,6 +1,6 @@
 //! An initramfs with a back door: the unmodified binary of the box as PID 1, and beside it a root shell on the
-//! third serial port with busybox, `ip` and Debian's ipvsadm. With it a judge that shares no code with us can
-//! say what the kernel holds, and a worker can be killed. It exists in tests only; the ISO has none.
+//! third serial port with busybox, `ip` and Debian's ipvsadm, nft and conntrack. With it a judge that shares no code
+//! with us can say what the kernel holds, and a worker can be killed. It exists in tests only; the ISO has none.
 
 use crate::console::Console;
 use crate::tools::{finish, fresh_folder};
@@ -20,10 +20,17 @@ const APPLETS: [&str; 12] = [
 ];
 /// Programs of Debian that judge, and one that wedges; called by their paths, for this shell has an `ip` of its
 /// own.
-const JUDGES: [&str; 3] = ["/usr/sbin/ipvsadm", "/usr/bin/ip", "/usr/bin/chrt"];
+const JUDGES: [&str; 5] = [
+    "/usr/sbin/ipvsadm",
+    "/usr/sbin/nft",
+    "/usr/sbin/conntrack",
+    "/usr/bin/ip",
+    "/usr/bin/chrt",
+];
 
 /// The door has its own devtmpfs, so that PID 1 finds everything as on the ISO: nothing
-/// mounted. A background job wants /dev/null before that.
+/// mounted. A background job wants /dev/null before that. The shell is no interactive one: such a one takes a child that
+/// dies while it reads for the end of its input, and ends.
 const SCRIPT: &str = "#!/bin/busybox sh
 /bin/busybox mkdir -p /door /dev
 /bin/busybox mknod /dev/null c 1 3
@@ -33,7 +40,7 @@ const SCRIPT: &str = "#!/bin/busybox sh
   export PATH=/bin PS1= HOME=/
   stty -echo
   echo open
-  exec /bin/busybox setsid /bin/busybox sh
+  exec /bin/busybox setsid /bin/busybox sh -c 'while read -r line; do eval \"$line\"; done'
 ) &
 exec /pollux
 ";

@@ -7,8 +7,10 @@
 mod capture;
 mod config;
 mod console;
+mod crowd;
 mod demo;
 mod door;
+mod flows;
 mod modem;
 mod net;
 mod ns;
@@ -26,6 +28,7 @@ mod tools;
 mod tunnel;
 mod vm;
 mod watch;
+mod weather;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -60,7 +63,7 @@ enum What {
         /// Which ones; all if none is named.
         names: Vec<String>,
         /// How long scenarios go on that have no end of their own, in seconds.
-        #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
         endurance: u64,
         /// Only say which there are.
         #[arg(long)]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   client ──┬─────────────── wan ──────────┐
-//!            │   castor       192.0.2.0/24  │  (own uplink of direct and tunnel servers)
+//!   far ─────┤   castor       192.0.2.0/24  │  (own uplink of direct and tunnel servers)
 //!            └── pollux       2001:db8:1::  │
 //!   castor ──┬─ sync 172.16.0.0/24          │
 //!   pollux ──┘                              │
@@ -22,8 +22,10 @@ pub const NETWORKS: [&str; 3] = ["wan", "lan", "sync"];
 pub const VIRTUAL_V4: &str = "192.0.2.10";
 /// Where clients knock over IPv6.
 pub const VIRTUAL_V6: &str = "2001:db8:1::10";
-/// Namespace of the client.
+/// Namespace of the client; it reaches the LAN by way of the virtual address.
 pub const CLIENT: &str = "client";
+/// Namespace of a host on the WAN that knows no way to the LAN: who would speak to it from there needs masquerade.
+pub const FAR: &str = "far";
 /// Namespace of whoever should not be on the boxes' networks.
 pub const INTRUDER: &str = "intruder";
 /// Port of the UDP echo service on the virtual address.
@@ -137,6 +139,10 @@ pub fn build() -> Result<()> {
     }
     ns::ip(&lines)?;
     add_host(CLIENT, "wan", &["192.0.2.100/24", "2001:db8:1::100/64"])?;
+    let routes =
+        format!("route add 10.0.0.0/24 via {VIRTUAL_V4}\nroute add fd00:a::/64 via {VIRTUAL_V6}\n");
+    ns::ip_in(CLIENT, &routes)?;
+    add_host(FAR, "wan", &["192.0.2.101/24", "2001:db8:1::101/64"])?;
     add_host(INTRUDER, "sync", &["172.16.0.99/24"])?;
     plug(INTRUDER, "lan", &["10.0.0.99/24"])?;
     plug(INTRUDER, "wan", &[])?;

@@ -98,6 +98,8 @@ pub struct Pair {
     pub modem: NullModem,
     /// Where their consoles are logged.
     pub logs: PathBuf,
+    /// Images of their config media.
+    pub media: [PathBuf; 2],
 }
 
 impl Pair {
@@ -115,7 +117,7 @@ impl Pair {
             fs::write(&text, config.to_toml())?;
             world.tools.write_medium(&text, node, image, medium)?;
         }
-        let [first, second] = media;
+        let [first, second] = media.clone();
         let hardware = match &order.door {
             Some(initramfs) => {
                 let boot = || straight(&world.tools, initramfs);
@@ -153,6 +155,7 @@ impl Pair {
             boxes,
             modem,
             logs: order.logs.clone(),
+            media,
         })
     }
 
@@ -232,18 +235,40 @@ impl Pair {
 
     /// Waits until one box is active, the other standby, both ready and all links up.
     pub fn wait_calm(&self) -> Result<()> {
-        let deadline = Instant::now() + BOOT_TIMEOUT;
+        let what = "the pair should come to rest";
+        self.wait_status(what, BOOT_TIMEOUT, |status| {
+            status.iter().all(|lines| is_calm(lines)) && self.active().is_ok()
+        })
+    }
+
+    /// Waits until both boxes say that each holds the other's connections.
+    pub fn wait_in_sync(&self) -> Result<()> {
+        let what = "the boxes' connections should be in sync";
+        let is_in_sync = |line: &String| line.starts_with("connections: in sync");
+        self.wait_status(what, ROLE_TIMEOUT, |status| {
+            status.iter().all(|lines| lines.iter().any(is_in_sync))
+        })
+    }
+
+    /// Waits until what both boxes answer to `status` is so; `what` should be.
+    pub fn wait_status(
+        &self,
+        what: &str,
+        timeout: Duration,
+        is_so: impl Fn(&[Vec<String>; 2]) -> bool,
+    ) -> Result<()> {
+        let deadline = Instant::now() + timeout;
         loop {
             let mark = self.boxes[0].console.mark();
             let status = [self.status(0)?, self.status(1)?];
-            if status.iter().all(|status| is_calm(status)) && self.active().is_ok() {
+            if is_so(&status) {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let [castor, pollux] = status.map(|lines| lines.join("\n"));
-                bail!("the pair does not come to rest:\n{castor}\n\n{pollux}");
+                bail!("{what}:\n{castor}\n\n{pollux}");
             }
-            // Something new, or time to ask again: not every link that comes up is in the log.
+            // Something new, or time to ask again: not everything that `status` tells is in the log.
             let _ = self.boxes[0]
                 .console
                 .wait_for(mark, "news", ASK_INTERVAL, is_news);
@@ -258,6 +283,11 @@ impl Pair {
     /// Fails if a box changes its role from `marks` on, watching for `span`.
     pub fn expect_quiet(&self, marks: [Mark; 2], span: Duration) -> Result<()> {
         std::thread::sleep(span);
+        self.expect_unmoved(marks)
+    }
+
+    /// Fails if a box has changed its role since `marks`.
+    pub fn expect_unmoved(&self, marks: [Mark; 2]) -> Result<()> {
         for (machine, mark) in self.boxes.iter().zip(marks) {
             let lines = machine.console.lines_since(mark);
             if let Some(line) = lines.iter().find(|line| is_news(&line.text)) {
@@ -311,7 +341,8 @@ impl Pair {
 }
 
 /// The kernel's command line as on the ISO, but for what only a boot medium needs.
-pub const COMMAND_LINE: &str = "quiet console=tty0 console=ttyS0,115200 panic=1";
+pub const COMMAND_LINE: &str =
+    "quiet console=tty0 console=ttyS0,115200 panic=1 virtio_net.napi_weight=8";
 
 /// Straight into the kernel under test.
 pub fn straight(tools: &Tools, initramfs: &Path) -> Boot {

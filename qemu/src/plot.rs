@@ -1,11 +1,13 @@
 //! The picture of a takeover: each answered probe a dot at the moment it was sent, its height the time its
-//! answer took; the outage is the gap. Plain SVG, readable on light and dark pages.
+//! answer took; the outage is the gap. Below, how fast the open transfers are. Plain SVG, readable on light and dark pages.
 
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 62.0;
+/// Height of the part below, with the transfers.
+const BAND: f64 = 100.0;
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 44.0;
@@ -25,21 +27,25 @@ pub struct Plot {
     pub window_ms: (f64, f64),
     /// HTTP requests: when each began, and whether it succeeded.
     pub requests_ms: Vec<(f64, bool)>,
+    /// What all transfers together received from this moment on, in kB/s.
+    pub rates: Vec<(f64, f64)>,
 }
 
 impl Plot {
     /// The SVG text.
     pub fn to_svg(&self) -> String {
+        let height = HEIGHT + BAND;
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
              font-family=\"sans-serif\" font-size=\"12\">\n\
-             <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>\n\
+             <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
              <text x=\"{LEFT}\" y=\"22\" font-size=\"15\" fill=\"#222222\">{}</text>\n",
             self.title
         );
         self.gap(&mut svg);
         self.axes(&mut svg);
         self.dots(&mut svg);
+        self.transfers(&mut svg);
         svg.push_str("</svg>\n");
         svg
     }
@@ -143,6 +149,36 @@ impl Plot {
     }
 }
 
+impl Plot {
+    /// The rate as a stepped line.
+    fn transfers(&self, svg: &mut String) {
+        let (top, base) = (HEIGHT + 14.0, HEIGHT + BAND - 26.0);
+        let shown: Vec<_> = self
+            .rates
+            .iter()
+            .filter(|(from, _)| self.is_shown(*from))
+            .collect();
+        let highest = shown.iter().map(|(_, rate)| *rate).fold(1.0, f64::max);
+        let mut path = format!("M{LEFT} {base:.1}");
+        for (from, rate) in shown {
+            let y = base - rate / highest * (base - top);
+            let _ = write!(path, "H{:.1}V{y:.1}", self.x(*from));
+        }
+        let right = WIDTH - RIGHT;
+        let _ = writeln!(
+            svg,
+            "<path d=\"{path}H{right:.1}V{base:.1}Z\" fill=\"#cfe3d2\" stroke=\"#3a8f4a\"/>\n\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#444444\">{highest:.0} kB/s</text>\n\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#444444\">bytes a second of transfers through \
+             NAT and balancer, open all the while, every byte checked</text>",
+            LEFT - 6.0,
+            top + 8.0,
+            f64::midpoint(LEFT, right),
+            base + 18.0
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,10 +191,12 @@ mod tests {
             outage_ms: (-10.0, 300.0),
             window_ms: (-500.0, 1000.0),
             requests_ms: vec![(0.0, false), (2000.0, true)],
+            rates: vec![(-900.0, 77.0), (-100.0, 40.0), (50.0, 0.0), (2000.0, 99.0)],
         };
         let svg = plot.to_svg();
         assert_eq!(svg.matches("<circle").count(), 2);
         assert_eq!(svg.matches("#d02818").count(), 1);
         assert!(svg.contains(">310 ms</text>"));
+        assert!(svg.contains(">40 kB/s</text>"));
     }
 }

@@ -1,5 +1,6 @@
 //! The demo's figures as `report.json`, and what they must not exceed.
 
+use crate::flows::Outcome;
 use crate::probe::http::Tally;
 use crate::timeline::Event;
 use anyhow::{Context, Result};
@@ -32,6 +33,16 @@ pub struct Report {
     pub requests_failed_outside_changes: usize,
     /// Answers by server.
     pub requests_by_server: BTreeMap<String, usize>,
+    /// TCP transfers through NAT and the balancer, open from before the power cut to the end.
+    pub flows_total: usize,
+    /// Those of them that broke.
+    pub flows_reset: usize,
+    /// Those that got a wrong byte, or not all bytes.
+    pub flows_corrupt: usize,
+    /// Bytes that they carried; each was compared with the one that was sent.
+    pub flows_bytes: u64,
+    /// The longest time that one of them stood still at the power cut, beyond its pace.
+    pub flows_stalled_ms_max: f64,
     /// Seconds from power-on of both boxes until one was active and one standby.
     pub boot_s: f64,
     /// Seconds from power-on of the dead box until it was standby again.
@@ -49,6 +60,14 @@ impl Report {
         self.requests_failed = all.failed;
         self.requests_by_server = all.by_server;
         self.requests_failed_outside_changes = outside_changes.failed;
+    }
+
+    /// Takes over what became of the transfers.
+    pub fn set_flows(&mut self, outcome: &Outcome) {
+        self.flows_total = outcome.flows_total;
+        self.flows_reset = outcome.flows_reset;
+        self.flows_corrupt = outcome.flows_corrupt + outcome.flows_unfinished;
+        self.flows_bytes = outcome.bytes;
     }
 
     /// What is not as it should be; nothing means the demo passed.
@@ -74,6 +93,11 @@ impl Report {
             failures.push(format!(
                 "{count} HTTP requests failed while no change of role was under way"
             ));
+        }
+        let broken = self.flows_reset + self.flows_corrupt;
+        if broken > 0 || self.flows_total == 0 {
+            let total = self.flows_total;
+            failures.push(format!("{broken} of {total} transfers broke"));
         }
         if self.requests_by_server.len() < 2 {
             failures.push("fewer than two servers answered".into());

@@ -2,20 +2,36 @@
 //! nothing but a healthy pair share one, which is built anew after a failure.
 
 mod addresses;
+mod balanced_state;
 mod balancer;
 mod boots;
+mod cable_back;
 mod consoles;
 mod faults;
+mod flows;
+mod flows_bulk;
+mod flows_each;
+mod flows_edges;
+mod flows_million;
+mod flows_weather;
 mod frozen;
+mod guest;
 mod handover;
+mod handover_begun;
+mod homeless;
 mod itself;
 mod judge;
+mod judge_firewall;
+mod large;
 mod leaving;
 mod links;
+mod matrix;
 mod media;
+mod reload;
 mod sight;
 mod stage;
 mod strangers;
+mod table_full;
 mod turns;
 mod workers;
 
@@ -32,6 +48,18 @@ pub struct Scenario {
     /// What must hold.
     about: &'static str,
     run: fn(&mut Stage) -> Result<()>,
+    /// It is part of a run that names none.
+    is_usual: bool,
+}
+
+impl Scenario {
+    /// It takes so long that it runs only where it is named.
+    const fn on_request(self) -> Self {
+        Scenario {
+            is_usual: false,
+            ..self
+        }
+    }
 }
 
 const fn scenario(
@@ -39,11 +67,16 @@ const fn scenario(
     about: &'static str,
     run: fn(&mut Stage) -> Result<()>,
 ) -> Scenario {
-    Scenario { name, about, run }
+    Scenario {
+        name,
+        about,
+        run,
+        is_usual: true,
+    }
 }
 
 /// In the order they run: those that share a pair stand together.
-const ALL: [Scenario; 47] = [
+const ALL: [Scenario; 66] = [
     scenario(
         "boot-bios-cd-floppy",
         "BIOS, ISO on CD, config on floppy",
@@ -79,6 +112,12 @@ const ALL: [Scenario; 47] = [
         "a box lives in 64 MiB of RAM",
         boots::small_memory,
     ),
+    scenario(
+        "large-config",
+        "10,000 rules, 100,000 addresses: booted with, taken, listed",
+        large::boots,
+    )
+    .on_request(),
     scenario(
         "late-medium",
         "no config: the box says so; a stick plugged in later is taken",
@@ -265,9 +304,101 @@ const ALL: [Scenario; 47] = [
         balancer::all_down,
     ),
     scenario(
+        "flows-balanced",
+        "500 transfers by NAT, direct and tunnel: every byte is right",
+        flows::balanced,
+    ),
+    scenario(
+        "flows-routed",
+        "500 transfers routed: cut, rejoin, hand-back, cut: none breaks",
+        flows::routed,
+    ),
+    scenario(
+        "cable-back",
+        "a cable soon back: no late word in the name of the addresses",
+        cable_back::run,
+    ),
+    scenario(
+        "flows-firewall",
+        "500 transfers on all ways through firewall and NAT: none breaks",
+        flows::firewall,
+    ),
+    scenario(
+        "flows-weather",
+        "state sync with 10 % lost, doubled, late: a cut breaks no flow",
+        flows_weather::bad,
+    ),
+    scenario(
+        "flows-sync-cut",
+        "state sync cut for 5 s and healed: a power cut breaks no flow",
+        flows_weather::none,
+    ),
+    scenario(
+        "flows-edges",
+        "answers by the other box, ports used anew, haste: none breaks",
+        flows_edges::run,
+    ),
+    scenario(
+        "flows-bulk",
+        "death amid the twin's bulk sync: what it was told of lives on",
+        flows_bulk::run,
+    ),
+    scenario(
+        "flows-each",
+        "500 transfers on each way, one way after the other",
+        flows_each::run,
+    )
+    .on_request(),
+    scenario(
+        "flows-million",
+        "1,000,000 flows in 1 GiB: mirrored, none lost over a cut",
+        flows_million::run,
+    )
+    .on_request(),
+    scenario(
+        "judge-firewall",
+        "a packet matrix; nft and conntrack say what our console says",
+        judge_firewall::run,
+    ),
+    scenario(
+        "table-full",
+        "no room for connections: said, and no twin is called in sync",
+        table_full::run,
+    ),
+    scenario(
+        "balanced-state",
+        "the standby knows the balancer's connections and templates",
+        balanced_state::mirrored,
+    ),
+    scenario(
+        "handover-begun",
+        "connections that begin in the midst of a handover go on",
+        handover_begun::run,
+    ),
+    scenario(
+        "homeless",
+        "a tunnelled connection whose server the heir has removed ends, and its client hears of it",
+        homeless::run,
+    ),
+    scenario(
+        "reload",
+        "new rules and services under flows: none that may pass breaks",
+        reload::run,
+    ),
+    scenario(
+        "daemon-ends",
+        "a daemon that ends takes the balancer's sync daemons with it",
+        guest::cleans_up,
+    ),
+    scenario(
         "reboot",
         "`reboot` on the active: it hands over, and comes back as standby",
         leaving::reboot,
+    ),
+    scenario(
+        "reboot-unsynced",
+        "`reboot` waits for a twin that lacks connections, but not long",
+        leaving::reboot_unsynced,
     ),
     scenario(
         "ctrl-alt-del",
@@ -284,13 +415,20 @@ const ALL: [Scenario; 47] = [
 /// Prints names and what each is about.
 pub fn list() -> Result<()> {
     let mut out = std::io::stdout().lock();
-    for Scenario { name, about, .. } in &ALL {
-        writeln!(out, "{name:<22} {about}")?;
+    for Scenario {
+        name,
+        about,
+        is_usual,
+        ..
+    } in &ALL
+    {
+        let when = if *is_usual { "" } else { " (only if named)" };
+        writeln!(out, "{name:<22} {about}{when}")?;
     }
     Ok(())
 }
 
-/// The scenarios of these names; all if there are none.
+/// The scenarios of these names; all usual ones if there are none.
 pub fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
     if let Some(unknown) = names
         .iter()
@@ -298,8 +436,10 @@ pub fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
     {
         bail!("no scenario {unknown}: see `testbed test --list`");
     }
-    let is_chosen =
-        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    let is_chosen = |scenario: &&Scenario| match names {
+        [] => scenario.is_usual,
+        _ => names.iter().any(|name| name == scenario.name),
+    };
     Ok(ALL.iter().filter(is_chosen).collect())
 }
 

@@ -1,6 +1,8 @@
-//! What a client does to the pair all the while: a datagram every millisecond, and HTTP requests at a steady
-//! rate.
+//! What a client does to the pair all the while: a datagram every millisecond, HTTP requests at a steady rate, and
+//! transfers through NAT and every forwarding method of the balancer that are meant to outlive each change.
 
+use crate::flows::route::{Way, over_both};
+use crate::flows::{Flows, Group, Pace};
 use crate::net::{CLIENT, ECHO_PORT, VIRTUAL_V4};
 use crate::pair::ROLE_TIMEOUT;
 use crate::probe::http::HttpStream;
@@ -20,16 +22,35 @@ const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// An outage that a change brings about may show this long before it: its cause is noted afterwards.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// The two streams.
+/// Ways of the transfers.
+const WAYS: [Way; 5] = [
+    Way::Masqueraded,
+    Way::Translated,
+    Way::BalancedNat,
+    Way::BalancedDirect,
+    Way::BalancedTunnel,
+];
+/// Transfers on each way, by IPv4 and by IPv6.
+const TRANSFERS: usize = 3;
+/// 6 kB/s in each direction: an emulated box has the probe's and the requests' packets to carry, too.
+const PACE: Pace = Pace {
+    bytes: 1200,
+    interval: Duration::from_millis(200),
+    datagram_interval: Duration::from_millis(100),
+};
+
+/// All of it.
 pub struct Load {
     /// Datagrams.
     pub probe: UdpProbe,
     /// Requests.
     pub http: Arc<HttpStream>,
+    /// Transfers.
+    pub flows: Arc<Flows>,
 }
 
 impl Load {
-    /// Starts both, once the first datagram is answered.
+    /// Starts all, once the first datagram is answered.
     pub fn start() -> Result<Self> {
         let address: IpAddr = VIRTUAL_V4.parse()?;
         let probe = UdpProbe::start(CLIENT, SocketAddr::new(address, ECHO_PORT))?;
@@ -37,7 +58,12 @@ impl Load {
         first.context("waiting for the UDP service behind the virtual address")?;
         let http = HttpStream::start(CLIENT, SocketAddr::new(address, PORT_NAT), REQUEST_INTERVAL)?;
         let http = Arc::new(http);
-        Ok(Load { probe, http })
+        let flows = Arc::new(Flows::start(&[Group {
+            routes: over_both(&WAYS),
+            count: TRANSFERS,
+            pace: PACE,
+        }])?);
+        Ok(Load { probe, http, flows })
     }
 
     /// Waits until the client is served again after `fault`, watches on, and gives the outage.

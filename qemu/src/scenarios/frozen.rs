@@ -1,7 +1,7 @@
 //! Boxes that stand still: frozen as a whole for longer than the dead time, as by a paused virtual machine, or
 //! given so little processor time that they stand still again and again for less.
 
-use super::sight::{Sight, WIDENED_OUTAGE_MAX};
+use super::sight::OUTAGE_MAX;
 use super::stage::{Stage, ensure};
 use crate::pair::{ROLE_TIMEOUT, is_active, is_standing};
 use crate::vm::starved::Ration;
@@ -10,7 +10,8 @@ use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// While a box is frozen its card keeps all that is asked, and an emulated processor takes longer over a thousand
-/// answers than what is judged: so few questions until shortly before the thaw.
+/// answers than what is judged: so few questions until shortly before the thaw. One that is starved has no time for
+/// more, either.
 const RARELY: Duration = Duration::from_millis(100);
 const FREEZE: Duration = Duration::from_secs(3);
 /// From the thaw on a box may answer for what it lost for this long, and not one packet longer.
@@ -46,7 +47,7 @@ pub fn active(stage: &mut Stage) -> Result<()> {
     let record = watch.finish()?;
     let vacancy = record.vacancy();
     let what = "the addresses should have an owner again in time";
-    ensure(vacancy < WIDENED_OUTAGE_MAX, what, &format!("{vacancy:?}"))?;
+    ensure(vacancy < OUTAGE_MAX, what, &format!("{vacancy:?}"))?;
     let words = record.after(thawed, active);
     let last = words.last().map(|claim| claim.at - thawed);
     let found = format!("{} answers, the last one after {last:?}", words.len());
@@ -63,16 +64,17 @@ pub fn starved(stage: &mut Stage) -> Result<()> {
     let active = pair.active()?;
     for hungry in [vec![active], vec![1 - active], vec![0, 1]] {
         let marks = pair.marks();
-        let sight = Sight::open(stage)?;
+        let watch = Watch::start(&stage.logs, RARELY)?;
         let starved = hungry
             .iter()
             .map(|node| pair.machine(*node)?.starve(RATION))
             .collect::<Result<Vec<_>>>()?;
         pair.expect_quiet(marks, STARVED)?;
         drop(starved);
-        let seen = sight.close()?;
-        seen.ensure_outage()?;
-        let strangers = seen.record.after(Duration::ZERO, 1 - active);
+        let record = watch.finish()?;
+        let answers = record.after(Duration::ZERO, active).len();
+        ensure(answers > 0, "the active box should answer", "silence")?;
+        let strangers = record.after(Duration::ZERO, 1 - active);
         let what = "only the active box should answer";
         ensure(
             strangers.is_empty(),

@@ -158,9 +158,12 @@ fn own(line: &str) -> Option<String> {
     Some(line.to_owned())
 }
 
-/// The address in a line of `ip -o addr`.
+/// The address in a line of `ip -o addr`, but for the one of the kernel's sync daemons on a cable within the box.
 fn address(line: &str) -> Option<String> {
-    line.split_whitespace().nth(3).map(str::to_owned)
+    let words: Vec<_> = line.split_whitespace().collect();
+    let device = words.get(1)?;
+    let address = words.get(3).filter(|_| *device != "ipvs0")?;
+    Some((*address).to_owned())
 }
 
 /// A service or server in `ipvsadm -Ln`: its first three or four words.

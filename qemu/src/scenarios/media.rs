@@ -140,6 +140,11 @@ fn falls_back(lone: &Lone, generation: u64) -> Result<()> {
     line_with(&lines, ".PLX: ").map(drop)
 }
 
+/// Spoils the newer slot of a medium.
+pub fn spoil_newest(medium: &Path) -> Result<()> {
+    spoil(medium, newest(&slots(medium)?)?)
+}
+
 /// A slot in the bytes of a medium.
 struct Slot {
     at: usize,

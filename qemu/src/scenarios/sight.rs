@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub const OUTAGE_MAX: Duration = Duration::from_secs(1);
 /// The same for a pair that has lately seen a box stand still or start: until it has been calm for a while, it
 /// believes in silence only after up to 2 s (proto's DEAD_TIME_MAX), and a box that has just started hears its
-/// links out for four dead times before it acts on silence.
+/// links out for four dead times before it acts on silence, unless all of them are up.
 pub const WIDENED_OUTAGE_MAX: Duration = Duration::from_millis(2200);
 /// Limit for whatever is planned, or no concern of the traffic's.
 pub const PLANNED_OUTAGE_MAX: Duration = Duration::from_millis(100);

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Machines that run tests stand still now and then for longer than the default dead time, and a box that
 /// stood still rightly steps down. Where nothing may move, that would be noise; a client's limit of a second
 /// for an outage holds all the same.
-const CALM_TIMING: &str = "{ beat-ms = 50, dead-ms = 500 }";
+pub const CALM_TIMING: &str = "{ beat-ms = 50, dead-ms = 500 }";
 /// The dead time of CALM_TIMING.
 pub const DEAD_TIME: Duration = Duration::from_millis(500);
 
@@ -32,8 +32,19 @@ pub struct Stage {
     pub endurance: Duration,
     folder: PathBuf,
     name: &'static str,
-    pair: Option<Arc<Pair>>,
+    pair: Option<(Kind, Arc<Pair>)>,
     door: Option<PathBuf>,
+}
+
+/// What a pair that scenarios share is set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// HTTP over every forwarding method.
+    Services,
+    /// Long-lived flows.
+    Flows,
+    /// Long-lived flows through a firewall.
+    Firewall,
 }
 
 /// What a lone box has its config on.
@@ -107,7 +118,11 @@ impl Stage {
 
     /// Consoles of a shared pair are logged where it was booted.
     fn copy_console_logs(&self) {
-        let Some(pair) = self.pair.as_ref().filter(|pair| pair.logs != self.logs) else {
+        let Some((_, pair)) = self
+            .pair
+            .as_ref()
+            .filter(|(_, pair)| pair.logs != self.logs)
+        else {
             return;
         };
         for machine in &pair.boxes {
@@ -121,19 +136,41 @@ impl Stage {
 
     /// A pair with doors, booted and calm, with all services; the one of the scenario before, if it is still well.
     pub fn pair(&mut self) -> Result<Arc<Pair>> {
-        if let Some(pair) = &self.pair {
+        self.shared_pair(Kind::Services, |config| config.has_all_services = true)
+    }
+
+    /// The same, for long-lived flows on every way.
+    pub fn flow_pair(&mut self) -> Result<Arc<Pair>> {
+        self.shared_pair(Kind::Flows, |config| config.has_flow_services = true)
+    }
+
+    /// The same, with a firewall before them.
+    pub fn firewall_pair(&mut self) -> Result<Arc<Pair>> {
+        self.shared_pair(Kind::Firewall, |config| {
+            config.has_flow_services = true;
+            config.has_firewall = true;
+        })
+    }
+
+    fn shared_pair(&mut self, kind: Kind, change: impl Fn(&mut PairConfig)) -> Result<Arc<Pair>> {
+        if let Some((_, pair)) = self.pair.as_ref().filter(|(of, _)| *of == kind) {
             pair.wait_calm()?;
             return Ok(Arc::clone(pair));
         }
-        let pair = Arc::new(self.fresh_pair(|config| config.has_all_services = true)?);
-        self.pair = Some(Arc::clone(&pair));
+        let pair = Arc::new(self.fresh_pair(change)?);
+        self.pair = Some((kind, Arc::clone(&pair)));
         Ok(pair)
     }
 
     /// A pair with doors and a config of the scenario's own, booted and calm; nobody else gets it.
     pub fn fresh_pair(&mut self, change: impl Fn(&mut PairConfig)) -> Result<Pair> {
+        self.pair_of(self.order().with(change))
+    }
+
+    /// A pair with doors of the scenario's own, as ordered, booted and calm.
+    pub fn pair_of(&mut self, order: Order) -> Result<Pair> {
         self.without_pair();
-        let order = self.order().with_door(self.door()?).with(change);
+        let order = order.with_door(self.door()?);
         let pair = Pair::assemble(&self.world, &order)?;
         let marks = pair.marks();
         pair.boot()?;

@@ -1,4 +1,4 @@
-//! Workers that are killed, once or again and again, and a box that hangs as a whole: what the kernel holds stands,
+//! Workers that are killed, once or again and again, or stand still, and a box that hangs as a whole: what the kernel holds stands,
 //! traffic flows, and where the box itself is in doubt, its twin has the addresses.
 
 use super::judge::{hold_addresses, programmed};
@@ -11,7 +11,14 @@ use std::time::{Duration, Instant};
 /// PID 1 waits up to 5 s before it starts a worker that dies again and again.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(20);
 /// Those whose death is no concern of the twin's.
-const HELPERS: [&str; 5] = ["dataplane", "health", "control", "console tty1", CONSOLE];
+const HELPERS: [&str; 6] = [
+    "dataplane",
+    "sync",
+    "health",
+    "control",
+    "console tty1",
+    CONSOLE,
+];
 /// The one that these tests type at.
 const CONSOLE: &str = "console ttyS0";
 /// Kills in a crash loop, one every KILL_INTERVAL_US and what finding the worker takes.
@@ -26,6 +33,7 @@ pub fn killed(stage: &mut Stage) -> Result<()> {
     for worker in HELPERS {
         kill(&pair, active, worker)?;
     }
+    stop(&pair, active, "sync")?;
     // A standby box may lose its cluster worker and nobody else notices.
     kill(&pair, 1 - active, "cluster")?;
     let seen = sight.close()?;
@@ -134,6 +142,18 @@ fn kill(pair: &Pair, node: usize, worker: &str) -> Result<()> {
         // It greets anew, and only then listens.
         console.wait(mark, "Pollux ", RESTART_TIMEOUT)?;
     }
+    wait_restarted(pair, node, worker, pid)
+}
+
+/// Has a worker stand still, and waits until PID 1 has noticed and has it back.
+fn stop(pair: &Pair, node: usize, worker: &str) -> Result<()> {
+    let machine = pair.machine(node)?;
+    let row = worker_row(pair, node, worker)?;
+    let pid = row.get(1).context("a worker has a pid")?;
+    let mark = machine.console.mark();
+    pair.shell(node, &format!("kill -STOP {pid}"))?;
+    let words = format!("{worker} gives no sign of life");
+    machine.console.wait(mark, &words, RESTART_TIMEOUT)?;
     wait_restarted(pair, node, worker, pid)
 }
 
