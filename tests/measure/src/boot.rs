@@ -13,7 +13,7 @@ use std::time::Duration;
 const MEMORY_MIB: u32 = 256;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the issue allows between the two.
+/// So much longer than a one-line /init ours may take.
 const EXTRA_MS_MAX: f64 = 500.0;
 
 /// What each says when it is there.

@@ -23,5 +23,5 @@ pub(crate) struct Options {
 pub(crate) fn measure(options: &Options) -> Report {
     let rates = sim::rates(options.runs, options.schedules);
     let row = Row::new("sim", "one core", "schedules_per_s", rates);
-    Report::new([row.map(|row| row.limit(SCHEDULES_PER_SECOND_MIN))])
+    Report::new([row.map(|row| row.least(SCHEDULES_PER_SECOND_MIN))])
 }

@@ -2,9 +2,11 @@
 //! it judges nothing: what the numbers should be is in the table's last column for the reader.
 
 mod boot;
+mod firewall;
 mod lives;
 mod report;
 mod size;
+mod sync;
 mod takeover;
 mod vm;
 
@@ -28,6 +30,13 @@ enum Name {
     Boot(Built),
     /// Time without an answer when the active side of a pair dies or hands over, beside its rivals.
     Takeover(takeover::Options),
+    /// Time until a large ruleset is in force, beside `nft -f`.
+    Firewall(firewall::Options),
+    /// What mirroring connections to a twin costs, beside conntrackd.
+    Sync(sync::Options),
+    /// What `sync` has done inside of a machine, by requests on the standard input.
+    #[command(hide = true)]
+    Guest,
     /// Lives of a pair that the simulator judges in a second.
     Sim(lives::Options),
 }
@@ -74,6 +83,9 @@ fn main() -> Result<()> {
         Name::Size(built) => (size::measure(&built)?, built.out),
         Name::Boot(built) => (boot::measure(&built, built.runs)?, built.out),
         Name::Takeover(options) => (takeover::measure(&options)?, options.out),
+        Name::Firewall(options) => (firewall::measure(&options)?, options.out),
+        Name::Sync(options) => (sync::measure(&options)?, options.out),
+        Name::Guest => return sync::guest::serve(),
         Name::Sim(options) => (lives::measure(&options), options.out),
     };
     report.print();

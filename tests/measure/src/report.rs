@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 /// What was measured of one subject.
@@ -20,6 +21,9 @@ pub(crate) struct Row {
     /// The limit this number is held to, for the reader; it is not judged here.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<f64>,
+    /// The same for what should be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    least: Option<f64>,
 }
 
 impl Row {
@@ -43,6 +47,7 @@ impl Row {
             min,
             max,
             limit: None,
+            least: None,
         })
     }
 
@@ -77,6 +82,45 @@ impl Row {
         self.limit = Some(limit);
         self
     }
+
+    /// Names the number that it should reach.
+    pub(crate) fn least(mut self, least: f64) -> Self {
+        self.least = Some(least);
+        self
+    }
+
+    /// Whether its median is on the wrong side of the number that it is held to.
+    pub(crate) fn is_missed(&self) -> bool {
+        self.limit.is_some_and(|limit| self.median > limit)
+            || self.least.is_some_and(|least| self.median < least)
+    }
+
+    /// What it is held to, for the table.
+    fn bound(&self) -> String {
+        let limit = self.limit.map(|limit| format!("<= {}", number(limit)));
+        let least = self.least.map(|least| format!(">= {}", number(least)));
+        limit.or(least).unwrap_or_default()
+    }
+}
+
+impl Display for Row {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (title, median, bound) = (self.title(), number(self.median), self.bound());
+        write!(
+            f,
+            "{title}, {}: {median} {}, wanted {bound}",
+            self.fault, self.unit
+        )
+    }
+}
+
+/// As many digits as tell something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size == size.round() || size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
 }
 
 /// The middle of sorted values, or the mean of the two middle ones.
@@ -107,23 +151,21 @@ impl Report {
     /// Prints the table.
     pub(crate) fn print(&self) {
         println!(
-            "{:<28} {:<16} {:<10} {:>10} {:>10} {:>10} {:>5} {:<16} {:>9}",
+            "{:<28} {:<16} {:<14} {:>10} {:>10} {:>10} {:>5} {:<16} {:>11}",
             "subject", "profile", "fault", "median", "min", "max", "runs", "unit", "limit"
         );
         for row in &self.rows {
-            let limit = row
-                .limit
-                .map_or_else(String::new, |limit| format!("{limit:.0}"));
             println!(
-                "{:<28} {:<16} {:<10} {:>10.0} {:>10.0} {:>10.0} {:>5} {:<16} {limit:>9}",
+                "{:<28} {:<16} {:<14} {:>10} {:>10} {:>10} {:>5} {:<16} {:>11}",
                 row.subject,
                 row.profile,
                 row.fault,
-                row.median,
-                row.min,
-                row.max,
+                number(row.median),
+                number(row.min),
+                number(row.max),
                 row.runs,
-                row.unit
+                row.unit,
+                row.bound()
             );
         }
     }
@@ -148,6 +190,24 @@ mod tests {
         assert!((row(&[3.0, 1.0, 2.0]).unwrap().median - 2.0).abs() < f64::EPSILON);
         assert!((row(&[4.0, 1.0]).unwrap().median - 2.5).abs() < f64::EPSILON);
         assert!(row(&[]).is_none());
+    }
+
+    #[test]
+    fn what_is_missed_is_told_with_what_was_wanted() {
+        let row = |value| Row::new("pollux", "default", "cpu_s", vec![value]).unwrap();
+        let missed = row(2.345).limit(2.0);
+        assert_eq!(
+            missed.to_string(),
+            "pollux default, none: 2.35 cpu_s, wanted <= 2"
+        );
+        assert!(missed.is_missed() && row(2.0).least(2.5).is_missed());
+        assert!(!row(2.0).limit(2.0).is_missed() && !row(2.0).least(1.5).is_missed());
+    }
+
+    #[test]
+    fn numbers_have_as_many_digits_as_tell_something() {
+        let shown = [0.123, 7.0, 12.34, 51861.4].map(number);
+        assert_eq!(shown, ["0.12", "7", "12.3", "51861"]);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //! reason: Pollux beside Debian's keepalived, heartbeat and ucarp. All do the same job in the same world, one after the other
 //! in each round, so that a busy machine slows all of them.
 
-mod node;
+pub(crate) mod node;
 mod plot;
 mod probe;
 mod subjects;
 mod trial;
-mod world;
+pub(crate) mod world;
 
 use crate::report::{Report, Row};
 use anyhow::{Context, Result};

@@ -3,31 +3,38 @@
 
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// A booting machine.
 pub(crate) struct Machine {
     child: Child,
+    keys: ChildStdin,
     power_on: Instant,
     lines: Receiver<(Instant, String)>,
 }
 
-/// Hardware that every measured box has: two processors, and a card behind which QEMU itself answers
-/// on 10.0.2.100:80, the one server of boot.toml.
-const HARDWARE: &[&str] = &[
+/// What every machine is. Its first serial port is ours.
+const MACHINE: &[&str] = &[
     "-accel",
     "tcg,thread=multi",
-    "-smp",
-    "2",
     "-no-reboot",
     "-display",
     "none",
     "-monitor",
     "none",
+    "-serial",
+    "stdio",
+];
+
+/// Hardware that every booted box has: two processors, and a card behind which QEMU itself answers
+/// on 10.0.2.100:80, the one server of boot.toml.
+const BOX: &[&str] = &[
+    "-smp",
+    "2",
     "-nic",
     "user,model=virtio-net-pci,restrict=on,guestfwd=tcp:10.0.2.100:80-cmd:cat",
 ];
@@ -75,15 +82,22 @@ impl Twin<'_> {
 }
 
 impl Machine {
-    /// Powers on a machine with this much memory and these further arguments for QEMU.
+    /// Powers on a box with this much memory and these further arguments for QEMU.
     pub(crate) fn boot(memory_mib: u32, twin: Twin, arguments: &[OsString]) -> Result<Self> {
+        let hardware = BOX.iter().map(OsString::from).chain(twin.arguments());
+        Self::start(memory_mib, hardware.chain(arguments.iter().cloned()))
+    }
+
+    /// The same for any machine.
+    pub(crate) fn start(
+        memory_mib: u32,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self> {
         let mut command = Command::new("qemu-system-x86_64");
+        command.args(MACHINE).args(["-m", &memory_mib.to_string()]);
+        command.args(arguments);
         command
-            .args(HARDWARE)
-            .args(["-m", &memory_mib.to_string(), "-serial", "stdio"]);
-        command.args(twin.arguments()).args(arguments);
-        command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
         let power_on = Instant::now();
@@ -94,6 +108,7 @@ impl Machine {
             .stdout
             .take()
             .context("reading the machine's console")?;
+        let keys = child.stdin.take().context("writing to the console")?;
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
@@ -103,9 +118,23 @@ impl Machine {
         });
         Ok(Self {
             child,
+            keys,
             power_on,
             lines,
         })
+    }
+
+    /// Writes a line to its console.
+    pub(crate) fn send(&mut self, line: &str) -> Result<()> {
+        writeln!(self.keys, "{line}").context("writing to a machine that is gone")
+    }
+
+    /// The next line of its console, within `limit`.
+    pub(crate) fn line(&self, limit: Duration) -> Result<String> {
+        let line = self.lines.recv_timeout(limit);
+        let (_, line) =
+            line.with_context(|| format!("the machine is gone, or says nothing for {limit:?}"))?;
+        Ok(line)
     }
 
     /// Waits for a line that holds `wanted`; gives the time since power on. When it doesn't come within `limit`, the error
@@ -131,13 +160,18 @@ impl Machine {
             said.push(line);
         }
     }
+
+    /// Cuts its power.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only when it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Both fail only when it has ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

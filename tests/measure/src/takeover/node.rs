@@ -10,6 +10,14 @@ use std::process::{Child, Command, Stdio};
 /// Where a script leaves the process id of its subject.
 pub(crate) const PID_FILE: &str = "/run/subject.pid";
 
+/// What the shell of the node `name` is told, to carry out `script`.
+pub(crate) fn whole(name: &str, script: &str) -> String {
+    format!(
+        "mount -t tmpfs tmpfs /run\nhostname {name}\n{} & echo $! >{PID_FILE}\nwait\n",
+        script.trim_end()
+    )
+}
+
 /// A running node; killed when dropped.
 pub(crate) struct Node(Child);
 
@@ -19,10 +27,7 @@ impl Node {
     pub(crate) fn start(node: usize, script: &str, log: &Path) -> Result<Self> {
         let name = NODES.get(node).context("there are two nodes")?;
         let log = File::options().append(true).create(true).open(log)?;
-        let script = format!(
-            "mount -t tmpfs tmpfs /run\nhostname {name}\n{} & echo $! >{PID_FILE}\nwait\n",
-            script.trim_end()
-        );
+        let script = whole(name, script);
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", world::netns(name)));
         command.args(["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork"]);
@@ -34,8 +39,13 @@ impl Node {
         ))
     }
 
-    /// Gives an order, as a line for the shell.
-    pub(crate) fn order(&self, order: &str) -> Result<()> {
+    /// Its process here, from which all others of it descend.
+    pub(crate) fn process(&self) -> Result<i32> {
+        i32::try_from(self.0.id()).context("a process id out of range")
+    }
+
+    /// Gives an order, as a line for the shell, and returns what that says.
+    pub(crate) fn order(&self, order: &str) -> Result<String> {
         let pid = self.first_process()?;
         let mut command = Command::new("nsenter");
         command.args([

@@ -30,7 +30,7 @@ pub(crate) fn address(node: usize) -> String {
 pub(crate) fn furnish() -> Result<()> {
     ensure!(
         std::process::id() == 1,
-        "start this by `tests/bench takeover`: it makes namespaces first, so that nothing on this machine changes"
+        "start this by `tests/bench`: it makes namespaces first, so that nothing on this machine changes"
     );
     run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]))?;
     std::fs::create_dir(NETNS_DIR).context("making a folder for namespaces")?;
@@ -59,7 +59,7 @@ impl World {
             ))?;
             let lines =
                 format!("link set lo up\nlink set eth0 up\naddress add {address}/24 dev eth0\n");
-            feed(Command::new("ip").args(["-n", name, "-batch", "-"]), &lines)?;
+            ip_in(name, &lines)?;
         }
         let switch = Command::new("ip")
             .args(["-batch", "-"])
@@ -113,16 +113,21 @@ pub(crate) fn within<T: Send + 'static>(
 }
 
 /// Runs `ip` on these lines.
-fn ip(lines: &str) -> Result<()> {
-    feed(Command::new("ip").args(["-batch", "-"]), lines)
+pub(crate) fn ip(lines: &str) -> Result<()> {
+    feed(Command::new("ip").args(["-batch", "-"]), lines).map(|_| ())
 }
 
-/// Runs a command and wants it to succeed.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+/// The same in the namespace `name`.
+pub(crate) fn ip_in(name: &str, lines: &str) -> Result<()> {
+    feed(Command::new("ip").args(["-n", name, "-batch", "-"]), lines).map(|_| ())
+}
+
+/// Runs a command, wants it to succeed, and returns what it said.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     feed(command, "")
 }
 
-fn feed(command: &mut Command, input: &str) -> Result<()> {
+fn feed(command: &mut Command, input: &str) -> Result<String> {
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = pipes
         .stderr(Stdio::piped())
@@ -138,5 +143,5 @@ fn feed(command: &mut Command, input: &str) -> Result<()> {
         "{command:?} with\n{input}\nfailed: {}",
         said.trim()
     );
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
