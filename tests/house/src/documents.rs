@@ -1,6 +1,6 @@
 //! Rules on documents: what they point at is there. A link is read from the folder of its document; a source file
 //! named in backticks may leave out the first folders of its path (`proto/src/failover.rs`), and may name several
-//! in braces (`proto/src/{failover,view}.rs`).
+//! in braces (`proto/src/{failover,view}.rs`). Tests are named as arguments of `tests/run`, or behind the word scenario.
 
 use crate::Finding;
 use crate::tree::Tree;
@@ -39,6 +39,44 @@ pub(crate) fn sources(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Every part and every scenario that a document names is one of `tests/run`.
+pub(crate) fn named_tests(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (path, line, text) in lines(tree) {
+        let commands = between(text, "`", "`").filter_map(|code| code.strip_prefix("tests/run "));
+        let arguments = commands.flat_map(str::split_whitespace);
+        let arguments = arguments.filter(|word| !word.starts_with('-'));
+        for name in arguments.chain(scenarios_in(text)) {
+            if !is_test(tree, name) {
+                let what = "neither a part nor a scenario; name what `tests/run --list` lists";
+                findings.push(finding(path, line, name, what));
+            }
+        }
+    }
+    findings
+}
+
+/// ``scenario `a` ``, ``scenarios `a`, `b` ``.
+fn scenarios_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split("scenario").skip(1).flat_map(|behind| {
+        let mut rest = behind.strip_prefix('s').unwrap_or(behind);
+        core::iter::from_fn(move || {
+            let opened = rest.strip_prefix(',').unwrap_or(rest);
+            let (name, behind) = opened.strip_prefix(" `")?.split_once('`')?;
+            rest = behind;
+            Some(name)
+        })
+    })
+}
+
+fn is_test(tree: &Tree, name: &str) -> bool {
+    let scenarios = tree.text("qemu/src/scenarios.rs").unwrap_or_default();
+    let parts = tree.text("tests/lib/parts.sh").unwrap_or_default();
+    let (scenario, part) = (format!("\"{name}\","), format!("[{name}]="));
+    let mut lines = scenarios.lines().map(str::trim);
+    lines.any(|line| line == scenario) || parts.lines().any(|line| line.trim().starts_with(&part))
 }
 
 /// The lines of all documents: path, number, text.
@@ -121,5 +159,20 @@ mod tests {
             ("firmware/proto/src/b.rs", ""),
         ]);
         assert_eq!(lines_of(&sources(&tree)), [1, 3]);
+    }
+
+    #[test]
+    fn tests_are_named_as_they_are() {
+        let text = "`tests/run sim power-cut`, `tests/run --list`\n`tests/run power cut`\n\
+                    scenarios `power-cut`, `gone`; `other`; scenario `gone`\n";
+        let tree = Tree::of_all(&[
+            ("README.md", text),
+            (
+                "qemu/src/scenarios.rs",
+                "    scenario(\n        \"power-cut\",\n",
+            ),
+            ("tests/lib/parts.sh", "  [sim]=\"lives\"\n"),
+        ]);
+        assert_eq!(lines_of(&named_tests(&tree)), [2, 2, 3, 3]);
     }
 }

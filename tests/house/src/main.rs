@@ -34,7 +34,7 @@ impl fmt::Display for Finding {
 
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     ("files are short", text::short),
     ("no path of one machine", text::no_machine_path),
     ("nothing left for later", text::nothing_left_over),
@@ -45,6 +45,7 @@ const RULES: [Rule; 10] = [
     ("every crate keeps the lints", manifests::lints_inherited),
     ("links in documents exist", documents::links),
     ("sources named in documents exist", documents::sources),
+    ("tests named in documents exist", documents::named_tests),
 ];
 
 fn main() -> Result<ExitCode> {
