@@ -32,6 +32,7 @@ mod sight;
 mod stage;
 mod strangers;
 mod table_full;
+mod talk;
 mod turns;
 mod workers;
 

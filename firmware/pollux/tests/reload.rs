@@ -14,6 +14,7 @@ use plan::config::firewall::{
     Action, Helper, HelperProtocol, PortRange, Rule, Side, Traffic, Transport, Zone,
 };
 use plan::config::{Config, Route};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -150,42 +151,50 @@ fn server() {
     }
 }
 
-/// Sends blocks and gets them back, each another one, until its connection breaks.
-/// A client that has heard nothing for so long asks.
+/// A client that has heard nothing for so long says one byte more.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Fills `echoed`. A connection that was cut while only its server had something to say is still to be reset here: who
-/// speaks next is told.
-fn hear(stream: &mut TcpStream, echoed: &mut [u8]) -> std::io::Result<()> {
+/// Fills `echoed` with what comes back of `sent`. A connection that was cut while only its server had something to say is
+/// still to be reset here: who speaks next is told.
+fn hear(stream: &mut TcpStream, sent: &mut VecDeque<u8>, echoed: &mut [u8]) -> std::io::Result<()> {
     let mut filled = 0;
     while filled < echoed.len() {
         match stream.read(echoed.get_mut(filled..).unwrap_or_default()) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(count) => filled += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => stream.write_all(&[0])?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                stream.write_all(&[0])?;
+                sent.push_back(0);
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
+/// Sends blocks and gets them back, each another one, until its connection breaks.
 #[test]
 #[ignore = "started by the test below"]
 fn client() {
     let mut stream = TcpStream::connect((SERVER, port())).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut sent = VecDeque::new();
     for number in 0_u64.. {
         let words = (0..BLOCK_BYTES as u64 / 8).map(|at| number << 16 | at);
         let block: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
         let mut echoed = [0; BLOCK_BYTES];
+        sent.extend(&block);
         let exchanged = stream
             .write_all(&block)
-            .and_then(|()| hear(&mut stream, &mut echoed));
+            .and_then(|()| hear(&mut stream, &mut sent, &mut echoed));
         if let Err(error) = exchanged {
             println!("broken: {error}");
             return;
         }
-        assert!(block == echoed, "block {number} came back as another one");
+        assert!(
+            sent.drain(..BLOCK_BYTES).eq(echoed),
+            "block {number} came back as another one"
+        );
         if number.is_multiple_of(100) {
             println!("blocks {number}");
         }
