@@ -11,6 +11,7 @@ use crate::ipc::{Answer, ConfigNews, ToWorker, WorkerKind};
 use plan::config::Config;
 use plan::live;
 use std::fs;
+use std::mem;
 use std::time::{Duration, Instant};
 
 /// Drives that have not answered by then are not waited for: a floppy takes a second or two, a CD five.
@@ -154,9 +155,8 @@ impl Supervisor {
             let why = format!("generation {generation} from {place}: {why}; nothing was changed");
             return self.refuse_reload(now, &[why]);
         }
-        let next = (**next).clone();
         match fs::rename(self.place.next_config(), self.place.config()) {
-            Ok(()) => self.take(next),
+            Ok(()) => self.take(),
             Err(error) => self.give_up_trial(now, &format!("putting its copy in place: {error}")),
         }
     }
@@ -178,12 +178,21 @@ impl Supervisor {
         self.refuse_reload(now, &[why]);
     }
 
-    /// The dataplane lives by this config; now all others do.
-    fn take(&mut self, next: Selected) {
-        let Some(running) = self.running.replace(next) else {
+    /// The dataplane lives by the config that it has tried; now all others do.
+    fn take(&mut self) {
+        let Some(Reload {
+            stage: Stage::Trying(tried),
+            ..
+        }) = &mut self.reload
+        else {
             return;
         };
-        let Some(next) = &self.running else { return };
+        let Some(next) = &mut self.running else {
+            return;
+        };
+        // Not copied: it may have megabytes. The config before ends with the reload.
+        mem::swap(next, tried);
+        let running = tried;
         let anew = started_anew(&running.image.config, &next.image.config);
         let news = ConfigNews {
             generation: next.image.generation,
