@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// it any longer.
 const DRIVE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Most devices looked at at once; more wait for a reboot.
+/// Most devices looked at at once. Whatever comes beyond is passed over, which is said once.
 const PROBES_MAX: usize = 32;
 
 /// Images that are kept while it is not decided, in bytes: two of the largest. Whoever has that many large ones is
@@ -60,6 +60,8 @@ pub struct Search {
     outdated: Vec<String>,
     /// Something was read since `news` was asked for.
     changed: bool,
+    /// That a device was passed over is said.
+    told_of_many: bool,
     reported: bool,
     /// The box has a config: nothing more is complained of.
     settled: bool,
@@ -75,6 +77,7 @@ impl Search {
             found: None,
             outdated: Vec::new(),
             changed: false,
+            told_of_many: false,
             reported: false,
             settled: false,
         }
@@ -82,8 +85,11 @@ impl Search {
 
     /// Reads a device; one that is being read is read again after that.
     pub fn look_at(&mut self, now: Instant, device: &str) -> Result<(), Failure> {
-        if self.is_under_way(device) || self.probes.len() >= PROBES_MAX {
+        if self.is_under_way(device) {
             return Ok(());
+        }
+        if self.probes.len() >= PROBES_MAX {
+            return self.pass_over();
         }
         let (ours, theirs) = sys::socket::pair()?;
         let wire = Channel::new(ours).map_err(Failure::during("making a wire"))?;
@@ -108,6 +114,18 @@ impl Search {
             outdated: false,
         });
         Ok(())
+    }
+
+    /// There is no room for another probe: says so of the first device alone.
+    fn pass_over(&mut self) -> Result<(), Failure> {
+        if core::mem::replace(&mut self.told_of_many, true) {
+            return Ok(());
+        }
+        let why = format!(
+            "{PROBES_MAX} drives and partitions are being read: \
+             take away drives that hold no config, or plug it in again later"
+        );
+        Err(Failure::during("passed over, like any after it")(why))
     }
 
     /// Whether the device is being read; what comes of that is out of date then.
@@ -219,6 +237,7 @@ impl Search {
     pub fn settle(&mut self) {
         self.media.clear();
         self.found = None;
+        self.told_of_many = false;
         self.settled = true;
     }
 
@@ -344,6 +363,18 @@ mod tests {
         assert!(search.decide(now).is_none());
         assert_eq!(search.take_outdated(), ["sda"]);
         assert!(search.take_outdated().is_empty());
+    }
+
+    #[test]
+    fn a_device_too_many_is_told_of_once_in_a_search() {
+        let now = Instant::now();
+        let mut search = search(now, &["sda"; PROBES_MAX]);
+        let refusal = search.look_at(now, "sdag").unwrap_err().to_string();
+        assert!(refusal.contains("take away drives"), "{refusal}");
+        assert!(search.look_at(now, "sdah").is_ok());
+        search.settle();
+        assert!(search.look_at(now, "sdag").is_err());
+        assert_eq!(search.probes.len(), PROBES_MAX);
     }
 
     #[test]
