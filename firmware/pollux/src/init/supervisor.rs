@@ -23,7 +23,7 @@ use sys::signals::{Sender, Signal, Signals};
 const STALL: Duration = Duration::from_secs(2);
 
 /// Messages taken from a worker in one turn, so that no worker keeps PID 1 from the others.
-const TURN_MESSAGES_MAX: u32 = 64;
+const WORKER_MESSAGES_MAX: u32 = 64;
 
 /// What the kernel tells PID 1: a child has ended, ctrl-alt-del, and what an operator's tool may send. To a daemon
 /// the last two come from its terminal, and SIGHUP from whoever wants its config read again.
@@ -155,7 +155,7 @@ impl Supervisor {
                 let name = process.name();
                 self.journal.say(level, &format!("{name}: {text}"));
             }
-            for _ in 0..TURN_MESSAGES_MAX {
+            for _ in 0..WORKER_MESSAGES_MAX {
                 let Ok(Some(message)) = process.lifeline.receive() else {
                     break;
                 };
