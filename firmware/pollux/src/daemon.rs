@@ -11,7 +11,7 @@ use crate::ipc::control::Level;
 use crate::place::Place;
 use plan::image::{self, IMAGE_BYTES_MAX, Image, ImageError};
 use std::fs::{self, File, TryLockError};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<(), String> {
 /// The config, and which of its nodes this is.
 fn select(options: &Options) -> Result<Selected, String> {
     let path = &options.config;
-    let bytes = read(path).map_err(|error| format!("reading {}: {error}", path.display()))?;
+    let bytes = read(path).map_err(|error| unread(path, &error))?;
     let image = image::decode(&bytes).map_err(|error| explain(path, &bytes, &error))?;
     let node = node(&image, options.node.as_deref())?;
     let place = path.display().to_string();
@@ -66,6 +66,20 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let limit = u64::try_from(IMAGE_BYTES_MAX).unwrap_or(u64::MAX);
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn unread(path: &Path, error: &std::io::Error) -> String {
+    let path = path.display();
+    let help = match error.kind() {
+        ErrorKind::NotFound => {
+            format!(
+                "write one with `polluxctl build --out {path} FILE`, FILE being the pair's TOML"
+            )
+        }
+        ErrorKind::PermissionDenied => "run pollux as root, or let it read that file".to_owned(),
+        _ => "give --config an image by `polluxctl build`".to_owned(),
+    };
+    format!("reading {path}: {error}: {help}")
 }
 
 fn explain(path: &Path, bytes: &[u8], error: &ImageError) -> String {
@@ -150,6 +164,18 @@ mod tests {
             refused.ends_with("--node castor or --node pollux"),
             "{refused}"
         );
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_missing_config_says_how_to_make_one() {
+        let folder = folder("missing");
+        let mut options = options(&folder, &[], "castor");
+        options.config = folder.join("other.plx");
+        let refused = select(&options).unwrap_err();
+        let path = options.config.display();
+        let help = format!("`polluxctl build --out {path} FILE`");
+        assert!(refused.contains(&help), "{refused}");
         fs::remove_dir_all(folder).unwrap();
     }
 
