@@ -1,13 +1,13 @@
 //! What the subcommands do.
 
 use crate::Media;
+use crate::cards::cards;
 use crate::cd;
 use crate::medium::{self, Contents, Kind};
 use crate::source::Source;
 use anyhow::{Context, Result, ensure};
-use plan::config::{Config, Device as Identity, Interface};
+use plan::config::Config;
 use plan::image::{self, IMAGE_BYTES_MAX, Image};
-use plan::kernel::Device;
 use plan::medium::{DIRECTORY, SLOTS};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -63,31 +63,12 @@ fn firewall(config: &Config) -> String {
     )
 }
 
-/// Prints the ruleset of one box. Here are no cards: those known by MAC address are called as their interface.
+/// Prints the ruleset of one box.
 pub(crate) fn rules(node: &str, file: &Path) -> Result<()> {
     let source = Source::open(file)?;
     source.require_node(node)?;
     let position = source.config.node_index(node).unwrap_or_default();
-    let attached = source.config.interfaces.iter().filter_map(|interface| {
-        let attachment = interface.on.get(position)?.as_ref()?;
-        Some((interface, &attachment.device))
-    });
-    let device = |(index, (interface, identity)): (u32, (&Interface, &Identity))| Device {
-        index,
-        name: match identity {
-            Identity::Name(name) => name.clone(),
-            Identity::Mac(_) => interface.name.clone(),
-        },
-        mac: match identity {
-            Identity::Name(_) => [0; 6],
-            Identity::Mac(mac) => *mac,
-        },
-        permanent_mac: None,
-        up: true,
-        carrier: true,
-        mtu_bytes: 1500,
-    };
-    let devices: Vec<Device> = (2..).zip(attached).map(device).collect();
+    let devices = cards(&source.config, position);
     let ruleset = plan::firewall::ruleset(&source.config, position, &devices);
     print!("{}", crate::nft::text(&ruleset));
     Ok(())

@@ -1,6 +1,7 @@
 //! `polluxctl`: checks the config of a pair, and makes the media from which its boxes read it.
 //! Problems of a config file go to stderr as rustc would show them; the exit code is 1 for any failure.
 
+mod cards;
 mod cd;
 mod commands;
 mod diagnostic;

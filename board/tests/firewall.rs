@@ -2,6 +2,8 @@
 //! networks of this test's own. Each row is an attempt from one place to another and what should become of it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../src/cards.rs"]
+mod cards;
 #[path = "firewall/helpers.rs"]
 mod helpers;
 #[path = "firewall/place.rs"]

@@ -1,9 +1,9 @@
 //! The box of `examples/firewall.toml` and the networks around it, and the ways in which rulesets get into its kernel.
 
+use crate::cards::cards;
 use crate::place::{Place, has_nft};
-use plan::config::{Config, Device as Identity, Interface};
 use plan::desired::{Health, desired};
-use plan::kernel::{Device, State};
+use plan::kernel::State;
 use plan::ruleset::Ruleset;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -142,7 +142,7 @@ impl World {
         self.polluxctl(config, &["build", "--out", "pair.plx"]);
         let image = std::fs::read(self.folder.join("pair.plx")).unwrap();
         let config = plan::image::decode(&image).unwrap().config;
-        desired(&config, 0, &cards(&config), &Health::new(&config))
+        desired(&config, 0, &cards(&config, 0), &Health::new(&config))
     }
 
     pub(crate) fn load_ruleset(&self, ruleset: Ruleset) {
@@ -179,28 +179,4 @@ impl World {
         });
         packets.sum()
     }
-}
-
-/// The cards of the first box, called as `polluxctl rules` calls them.
-fn cards(config: &Config) -> Vec<Device> {
-    let attached = config.interfaces.iter().filter_map(|interface| {
-        let attachment = interface.on.first()?.as_ref()?;
-        Some((interface, &attachment.device))
-    });
-    let card = |(index, (interface, identity)): (u32, (&Interface, &Identity))| Device {
-        index,
-        name: match identity {
-            Identity::Name(name) => name.clone(),
-            Identity::Mac(_) => interface.name.clone(),
-        },
-        mac: match identity {
-            Identity::Name(_) => [0; 6],
-            Identity::Mac(mac) => *mac,
-        },
-        permanent_mac: None,
-        up: true,
-        carrier: true,
-        mtu_bytes: 1500,
-    };
-    (2..).zip(attached).map(card).collect()
 }
