@@ -12,7 +12,7 @@ use daemons::{Daemon, IMAGE, LIMIT, order, run};
 use netlink::conntrack::record::Recorder;
 use netlink::conntrack::{
     ASSURED, Addresses, Batch, CONFIRMED, Event, FlowRef, Kind, Ports, ProtocolState, SEEN_REPLY,
-    Tuple, Zone,
+    Tuple,
 };
 use nix::sched::{CloneFlags, setns};
 use std::collections::BTreeMap;
@@ -74,9 +74,6 @@ fn flow(number: u16, state: u8) -> FlowRef<'static> {
         },
     };
     FlowRef {
-        zone: Zone::DEFAULT,
-        original,
-        reply: original.inverse().unwrap(),
         status: CONFIRMED | SEEN_REPLY | ASSURED,
         timeout_s: Some(LIFETIME_S),
         state: Some(ProtocolState::Tcp {
@@ -84,14 +81,7 @@ fn flow(number: u16, state: u8) -> FlowRef<'static> {
             scales: [7, 7],
             flags: [3, 3],
         }),
-        mark: 0,
-        labels: None,
-        helper: None,
-        shifts: None,
-        syn_proxy: None,
-        master: None,
-        id: None,
-        counters: None,
+        ..FlowRef::new(original, original.inverse().unwrap())
     }
 }
 

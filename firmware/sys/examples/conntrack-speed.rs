@@ -6,7 +6,7 @@ use netlink::DecodeError;
 use netlink::conntrack::record::{self, Recorder};
 use netlink::conntrack::{
     ASSURED, Addresses, Batch, CONFIRMED, Event, FlowRef, Kind, Ports, ProtocolState, RECORDS_MAX,
-    SEEN_REPLY, Tuple, Zone,
+    SEEN_REPLY, Tuple,
 };
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -108,9 +108,6 @@ fn record(number: u32) -> Option<(Vec<u8>, Vec<u8>)> {
         },
     };
     let flow = FlowRef {
-        zone: Zone::DEFAULT,
-        original,
-        reply: original.inverse()?,
         status: CONFIRMED | SEEN_REPLY | ASSURED,
         timeout_s: Some(1000),
         state: Some(ProtocolState::Tcp {
@@ -118,14 +115,7 @@ fn record(number: u32) -> Option<(Vec<u8>, Vec<u8>)> {
             scales: [7, 7],
             flags: [3, 3],
         }),
-        mark: 0,
-        labels: None,
-        helper: None,
-        shifts: None,
-        syn_proxy: None,
-        master: None,
-        id: None,
-        counters: None,
+        ..FlowRef::new(original, original.inverse()?)
     };
     let mut recorder = Recorder::new();
     let record = recorder.flow(&flow);

@@ -111,8 +111,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::conntrack::flow::CONFIRMED;
-    use crate::conntrack::{Addresses, Zone};
+    use crate::conntrack::Addresses;
 
     fn tuple(protocol: u8, source: &str, destination: &str, port: u16) -> Tuple {
         let addresses = match (source.parse().unwrap(), destination.parse().unwrap()) {
@@ -142,20 +141,8 @@ mod tests {
         let own = ["192.0.2.2", "192.0.2.3", "2001:db8::2", "2001:db8::3"];
         let own = Own::new(own.map(|address| address.parse().unwrap()), &[694, 695]);
         own.lets_mirror(&FlowRef {
-            zone: Zone::DEFAULT,
-            original,
-            reply,
-            status: CONFIRMED,
             timeout_s: Some(1),
-            state: None,
-            mark: 0,
-            labels: None,
-            helper: None,
-            shifts: None,
-            syn_proxy: None,
-            master: None,
-            id: None,
-            counters: None,
+            ..FlowRef::new(original, reply)
         })
     }
 

@@ -135,6 +135,27 @@ pub struct FlowRef<'a> {
 }
 
 impl FlowRef<'_> {
+    /// A flow in the default zone that is in the table, and of which nothing else is told.
+    #[must_use]
+    pub const fn new(original: Tuple, reply: Tuple) -> Self {
+        FlowRef {
+            zone: Zone::DEFAULT,
+            original,
+            reply,
+            status: CONFIRMED,
+            timeout_s: None,
+            state: None,
+            mark: 0,
+            labels: None,
+            helper: None,
+            shifts: None,
+            syn_proxy: None,
+            master: None,
+            id: None,
+            counters: None,
+        }
+    }
+
     /// Whether all is told that a record holds. The kernel's events leave out what did not change, so of a flow
     /// that is not whole ask the kernel anew; what a dump or an answer tells is all there is.
     #[must_use]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use netlink::conntrack::record::Recorder;
 use netlink::conntrack::{
     ASSURED, Addresses, Batch, CONFIRMED, Change, Event, FlowRef, Kind, Ports, ProtocolState,
-    RECORDS_MAX, SEEN_REPLY, Tuple, Zone,
+    RECORDS_MAX, SEEN_REPLY, Tuple,
 };
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -51,9 +51,6 @@ fn record(number: u32) -> Option<Record> {
         },
     };
     let flow = FlowRef {
-        zone: Zone::DEFAULT,
-        original,
-        reply: original.inverse()?,
         status: CONFIRMED | SEEN_REPLY | ASSURED,
         timeout_s: Some(LIFETIME_S),
         state: Some(ProtocolState::Tcp {
@@ -61,14 +58,7 @@ fn record(number: u32) -> Option<Record> {
             scales: [7, 7],
             flags: [3, 3],
         }),
-        mark: 0,
-        labels: None,
-        helper: None,
-        shifts: None,
-        syn_proxy: None,
-        master: None,
-        id: None,
-        counters: None,
+        ..FlowRef::new(original, original.inverse()?)
     };
     let mut recorder = Recorder::new();
     let record = recorder.flow(&flow);

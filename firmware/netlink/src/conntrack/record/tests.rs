@@ -3,7 +3,7 @@
 use super::*;
 use crate::capture::bytes;
 use crate::conntrack::{ASSURED, CONFIRMED, NAT_DONE, SEEN_REPLY};
-use crate::conntrack::{Addresses, Event, Ports, ProtocolState, Tuple, Zone, decode, samples};
+use crate::conntrack::{Addresses, Event, Ports, ProtocolState, Tuple, decode, samples};
 use crate::message::messages;
 use proptest::prelude::*;
 
@@ -24,9 +24,6 @@ fn plain() -> FlowRef<'static> {
         },
     };
     FlowRef {
-        zone: Zone::DEFAULT,
-        original,
-        reply: original.inverse().unwrap(),
         status: CONFIRMED | SEEN_REPLY | ASSURED | NAT_DONE,
         timeout_s: Some(432_000),
         state: Some(ProtocolState::Tcp {
@@ -34,14 +31,8 @@ fn plain() -> FlowRef<'static> {
             scales: [7, 9],
             flags: [0x23, 0x33],
         }),
-        mark: 0,
-        labels: None,
-        helper: None,
-        shifts: None,
-        syn_proxy: None,
-        master: None,
         id: Some(1),
-        counters: None,
+        ..FlowRef::new(original, original.inverse().unwrap())
     }
 }
 
