@@ -33,8 +33,9 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     println!("  virtual addresses  {}", config.virtual_addresses.len());
     println!("  heartbeat links    {}", config.links.len());
     println!(
-        "  services           {} with {servers} servers",
-        config.services.len()
+        "  services           {} with {}",
+        config.services.len(),
+        counted(servers, "server", "servers")
     );
     println!("  firewall           {}", firewall(&config));
     println!(
@@ -55,12 +56,18 @@ fn firewall(config: &Config) -> String {
         return "none: without a [[zone]] nothing is filtered".to_owned();
     }
     format!(
-        "{} zones, {} rules, {} policies, {} translations; the rest is closed",
-        firewall.zones.len(),
-        firewall.rules.len(),
-        firewall.policies.len(),
-        firewall.translations.len()
+        "{}, {}, {}, {}; the rest is closed",
+        counted(firewall.zones.len(), "zone", "zones"),
+        counted(firewall.rules.len(), "rule", "rules"),
+        counted(firewall.policies.len(), "policy", "policies"),
+        counted(firewall.translations.len(), "translation", "translations")
     )
+}
+
+/// `1 rule`, `2 rules`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
 }
 
 /// Prints the ruleset of one box.

@@ -298,6 +298,22 @@ fn keys_are_accepted_and_differ() {
 }
 
 #[test]
+fn what_there_is_one_of_is_told_in_the_singular() {
+    let folder = scratch("singular");
+    let example = std::fs::read_to_string(here("examples/direct.toml")).unwrap();
+    let example = example.replace(", \"198.51.100.22\", \"198.51.100.23\"", "");
+    let firewall = "[[zone]]\nname = \"all\"\ninterfaces = \"net\"\n\n\
+                    [[rule]]\nfrom = \"all\"\nto = \"box\"\naction = \"accept\"\n";
+    std::fs::write(folder.join("one.toml"), format!("{example}\n{firewall}")).unwrap();
+    let told = succeed(&folder, &["check", "one.toml"]);
+    assert!(told.contains("1 with 1 server\n"), "{told}");
+    assert!(
+        told.contains("1 zone, 1 rule, 0 policies, 0 translations"),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_firewall_is_shown_as_one_box_will_load_it() {
     let folder = scratch("rules");
     let [pair, guard] = ["examples/pair.toml", "examples/firewall.toml"].map(here);
