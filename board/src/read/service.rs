@@ -163,14 +163,40 @@ fn check<'a>(
 }
 
 fn check_table<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Check {
-    let path = reader.optional(
-        table,
-        Field {
-            key: "http",
-            name: "path",
-        },
-        string,
-    );
+    let kind = check_kind(reader, table);
+    let mut timed = |key, name, default: u32| {
+        reader
+            .optional(table, Field { key, name }, number(u32::MAX))
+            .unwrap_or(default)
+    };
+    let interval_ms = timed("interval-ms", "interval_ms", CHECK_DEFAULT.interval_ms);
+    let timeout_ms = CHECK_DEFAULT.timeout_ms.min(interval_ms);
+    let timeout_ms = timed("timeout-ms", "timeout_ms", timeout_ms);
+    let mut counted = |key, name, default: u8| {
+        reader
+            .optional(table, Field { key, name }, number(u8::MAX))
+            .unwrap_or(default)
+    };
+    let failures = CHECK_DEFAULT.failures_to_down;
+    let failures_to_down = counted("failures", "failures_to_down", failures);
+    let successes = CHECK_DEFAULT.successes_to_up;
+    let successes_to_up = counted("successes", "successes_to_up", successes);
+    Check {
+        kind,
+        interval_ms,
+        timeout_ms,
+        failures_to_down,
+        successes_to_up,
+    }
+}
+
+/// What is asked of a server: `http` or `tcp`, and what goes with it.
+fn check_kind<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> CheckKind {
+    let http = Field {
+        key: "http",
+        name: "path",
+    };
+    let path = reader.optional(table, http, string);
     reader.optional(table, same("tcp"), |value| match value {
         DeValue::Boolean(true) => Ok(()),
         _ => Err(Fault::new(
@@ -182,14 +208,12 @@ fn check_table<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Check {
     let (has_http, has_tcp) = (table.take("http").is_some(), table.take("tcp").is_some());
     let kind = if has_http {
         let host = reader.optional(table, same("host"), string);
-        let status = reader
-            .optional(table, same("status"), number(u16::MAX))
-            .unwrap_or(200);
+        let status = reader.optional(table, same("status"), number(u16::MAX));
         CheckKind::Http {
             port,
             path: path.unwrap_or_else(|| "/".to_owned()),
             host,
-            status,
+            status: status.unwrap_or(200),
         }
     } else {
         CheckKind::Tcp { port }
@@ -206,37 +230,5 @@ fn check_table<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Check {
             "write http = \"/health\" or tcp = true".to_owned(),
         );
     }
-    let mut timed = |key, name, default: u32| {
-        reader
-            .optional(table, Field { key, name }, number(u32::MAX))
-            .unwrap_or(default)
-    };
-    let interval_ms = timed("interval-ms", "interval_ms", CHECK_DEFAULT.interval_ms);
-    let timeout_ms = timed(
-        "timeout-ms",
-        "timeout_ms",
-        CHECK_DEFAULT.timeout_ms.min(interval_ms),
-    );
-    let mut counted = |key, name, default: u8| {
-        reader
-            .optional(table, Field { key, name }, number(u8::MAX))
-            .unwrap_or(default)
-    };
-    let failures_to_down = counted(
-        "failures",
-        "failures_to_down",
-        CHECK_DEFAULT.failures_to_down,
-    );
-    let successes_to_up = counted(
-        "successes",
-        "successes_to_up",
-        CHECK_DEFAULT.successes_to_up,
-    );
-    Check {
-        kind,
-        interval_ms,
-        timeout_ms,
-        failures_to_down,
-        successes_to_up,
-    }
+    kind
 }

@@ -82,28 +82,7 @@ pub(super) fn host_prefix(path: String, prefix: Prefix, problems: &mut Problems)
 
 fn check_route(config: &Config, position: usize, route: &Route, problems: &mut Problems) {
     let path = |field| format!("routes[{position}].{field}");
-    if route.to.length > route.to.length_max() {
-        problems.add(
-            path("to"),
-            &route.to,
-            "has no such prefix length",
-            &format!("write at most /{}", route.to.length_max()),
-        );
-    } else if route.to.network() != route.to {
-        problems.add(
-            path("to"),
-            &route.to,
-            "has bits behind its prefix",
-            &format!("write {}", route.to.network()),
-        );
-    }
-    if is_repeated(
-        config.routes.iter().map(|route| route.to),
-        position,
-        &route.to,
-    ) {
-        problems.add(path("to"), &route.to, "has two routes", "keep one of them");
-    }
+    destination(config, position, route, problems);
     if route.to.address.is_ipv4() != route.via.is_ipv4() {
         problems.add(
             path("via"),
@@ -114,15 +93,7 @@ fn check_route(config: &Config, position: usize, route: &Route, problems: &mut P
         return;
     }
     problems.unicast(path("via"), route.via);
-    let is_ours = all_own(config)
-        .chain(
-            config
-                .virtual_addresses
-                .iter()
-                .map(|address| address.prefix.address),
-        )
-        .any(|own| own == route.via);
-    if is_ours {
+    if is_ours(config, route.via) {
         problems.add(
             path("via"),
             &route.via,
@@ -130,19 +101,56 @@ fn check_route(config: &Config, position: usize, route: &Route, problems: &mut P
             "write the router's address",
         );
     }
-    let Some(interface) = route.interface.map(usize::from) else {
-        let is_reached = (0..config.nodes.len())
-            .any(|node| own_addresses(config, node).any(|(_, own)| own.contains(route.via)));
-        if !is_reached {
-            problems.add(
-                path("via"),
-                &route.via,
-                "is in no network of either box",
-                "write a router that a box reaches directly",
-            );
-        }
-        return;
-    };
+    match route.interface.map(usize::from) {
+        Some(interface) => reached_by(config, position, route, interface, problems),
+        None if is_reached(config, route.via) => {}
+        None => problems.add(
+            path("via"),
+            &route.via,
+            "is in no network of either box",
+            "write a router that a box reaches directly",
+        ),
+    }
+}
+
+fn destination(config: &Config, position: usize, route: &Route, problems: &mut Problems) {
+    let path = format!("routes[{position}].to");
+    let to = route.to;
+    if to.length > to.length_max() {
+        let advice = format!("write at most /{}", to.length_max());
+        problems.add(path.clone(), &to, "has no such prefix length", &advice);
+    } else if to.network() != to {
+        let advice = format!("write {}", to.network());
+        problems.add(path.clone(), &to, "has bits behind its prefix", &advice);
+    }
+    let mut known = config.routes.iter().map(|route| route.to);
+    if is_repeated(&mut known, position, &to) {
+        problems.add(path, &to, "has two routes", "keep one of them");
+    }
+}
+
+/// Whether it is one of the boxes' own addresses or of the virtual ones.
+fn is_ours(config: &Config, address: IpAddr) -> bool {
+    let virtuals = config.virtual_addresses.iter();
+    let virtuals = virtuals.map(|address| address.prefix.address);
+    all_own(config).chain(virtuals).any(|own| own == address)
+}
+
+/// Whether some box has it in a network of its own.
+fn is_reached(config: &Config, address: IpAddr) -> bool {
+    (0..config.nodes.len())
+        .any(|node| own_addresses(config, node).any(|(_, own)| own.contains(address)))
+}
+
+/// Checks a next hop that is said to be behind an interface.
+fn reached_by(
+    config: &Config,
+    position: usize,
+    route: &Route,
+    interface: usize,
+    problems: &mut Problems,
+) {
+    let path = |field| format!("routes[{position}].{field}");
     if interface >= config.interfaces.len() {
         problems.add(
             path("interface"),
