@@ -99,7 +99,7 @@ fn examples_are_in_order_and_come_back_from_their_image() {
 }
 
 #[test]
-fn a_line_too_slow_for_the_fast_profile_is_warned_about() {
+fn what_works_less_well_than_expected_is_warned_about() {
     let folder = scratch("concerns");
     let text = std::fs::read_to_string(here("examples/pair.toml")).unwrap();
     let warnings = |text: &str| {
@@ -115,6 +115,14 @@ fn a_line_too_slow_for_the_fast_profile_is_warned_about() {
     let warned = warnings(&slow);
     assert!(
         warned.starts_with("warning: links[") && warned.contains("38400 baud makes a takeover"),
+        "{warned}"
+    );
+    let gateway = text.find("[[virtual-address]]\naddress = \"10.0.0.1/24\"");
+    let (before, after) = text.split_at(gateway.unwrap());
+    let (_, after) = after.split_once("\n\n").unwrap();
+    let warned = warnings(&[before, after].concat());
+    assert!(
+        warned.starts_with("warning: interfaces[1]: lan has no virtual IPv4 address"),
         "{warned}"
     );
 }

@@ -16,7 +16,7 @@ fn readme() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Runs a command line; gives what it printed.
+/// Runs a command line that has nothing to warn of; gives what it printed.
 fn run(folder: &Path, line: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_polluxctl"))
         .current_dir(folder)
@@ -25,6 +25,7 @@ fn run(folder: &Path, line: &str) -> String {
         .unwrap();
     let why = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {why}");
+    assert!(!why.contains("warning"), "{line}: {why}");
     String::from_utf8(output.stdout).unwrap()
 }
 

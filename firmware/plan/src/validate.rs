@@ -3,6 +3,7 @@
 
 mod cluster;
 mod firewall;
+mod gateway;
 mod interface;
 mod link;
 mod network;
@@ -75,6 +76,7 @@ pub fn validate(config: &Config) -> Result<(), Vec<Problem>> {
 pub fn concerns(config: &Config) -> Vec<Problem> {
     let mut concerns = Problems(Vec::new());
     link::weigh(config, &mut concerns);
+    gateway::weigh(config, &mut concerns);
     firewall::weigh(config, &mut concerns);
     concerns.0
 }
