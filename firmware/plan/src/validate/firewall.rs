@@ -4,7 +4,7 @@ mod traffic;
 mod translation;
 
 use super::{Problems, is_repeated};
-use crate::config::firewall::{Addresses, Firewall, Side};
+use crate::config::firewall::{Addresses, Connections, Firewall, Side};
 use crate::config::{Config, Link};
 use alloc::format;
 use alloc::string::String;
@@ -76,6 +76,14 @@ impl<'a> Known<'a> {
 /// What works, but not as well as the operator may expect.
 pub(super) fn weigh(config: &Config, concerns: &mut Problems) {
     if config.firewall.zones.is_empty() {
+        if config.firewall.connections != Connections::default() {
+            concerns.add(
+                "firewall.connections".into(),
+                &"[connections]",
+                "is without effect, since without zones nothing is filtered and no connection tracked",
+                "write a [[zone]] for each kind of network, or leave it out",
+            );
+        }
         return;
     }
     for (position, interface) in (0u8..).zip(&config.interfaces) {

@@ -455,3 +455,24 @@ fn masquerading_without_an_address_that_moves_is_a_concern() {
     let expected = "firewall.translations[0]: wan has no virtual address, so that masqueraded connections end with a takeover: add a [[virtual-address]] there";
     assert_eq!(found, [expected]);
 }
+
+#[test]
+fn bounds_of_connections_that_nothing_tracks_are_a_concern() {
+    use crate::config::firewall::{Phase, Zone};
+    let expected = "firewall.connections: [connections] is without effect, since without zones nothing is filtered and no connection tracked: write a [[zone]] for each kind of network, or leave it out";
+    let mut config = pair();
+    config.firewall.connections.max = Some(100_000);
+    let mut other = pair();
+    other.firewall.connections.timeouts_s = alloc::vec![(Phase::Udp, 10)];
+    for config in [&config, &other] {
+        assert_eq!(validate(config), Ok(()));
+        let found: Vec<String> = concerns(config).iter().map(Problem::to_string).collect();
+        assert_eq!(found, [expected]);
+    }
+    config.firewall.zones = alloc::vec![Zone {
+        name: "inside".into(),
+        interfaces: alloc::vec![0, 1, 2],
+        anti_spoofing: true,
+    }];
+    assert_eq!(concerns(&config), []);
+}
