@@ -8,6 +8,8 @@ mod cards;
 mod helpers;
 #[path = "firewall/place.rs"]
 mod place;
+#[path = "../../tests/skip.rs"]
+mod skip;
 #[path = "firewall/translation.rs"]
 mod translation;
 #[path = "firewall/world.rs"]

@@ -1,6 +1,9 @@
 //! A config as large as is promised, on its way from the operator's file to the kernel: 10,000 rules, 100,000 addresses.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../../tests/skip.rs"]
+mod skip;
+
 use fatfs::{FileSystem, FsOptions};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -157,8 +160,8 @@ fn a_large_config_goes_by_medium_into_the_kernel() {
     assert!(took < SENSIBLE);
     let own_network = move || match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) if Command::new("nft").arg("--version").output().is_ok() => load_and_count(&ruleset),
-        Ok(()) => eprintln!("skipped: no nft(8)"),
-        Err(errno) => eprintln!("skipped: a network namespace wants root ({errno})"),
+        Ok(()) => skip::skip("no nft(8)"),
+        Err(errno) => skip::skip(&format!("a network namespace wants root ({errno})")),
     };
     std::thread::spawn(own_network).join().unwrap();
 }

@@ -2,6 +2,7 @@
 
 use crate::cards::cards;
 use crate::place::{Place, has_nft};
+use crate::skip::skip;
 use plan::desired::{Health, desired};
 use plan::kernel::State;
 use plan::ruleset::Ruleset;
@@ -75,11 +76,11 @@ impl World {
             Some(guard),
         ] = places
         else {
-            eprintln!("skipped: network namespaces want root");
+            skip("network namespaces want root");
             return None;
         };
         if !has_nft() {
-            eprintln!("skipped: no nft(8)");
+            skip("no nft(8)");
             return None;
         }
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("firewall-{name}"));

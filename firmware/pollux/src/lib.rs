@@ -21,6 +21,9 @@ mod log_pipe;
 mod place;
 #[cfg(any(test, feature = "fuzzing"))]
 mod samples;
+#[cfg(test)]
+#[path = "../../../tests/skip.rs"]
+mod skip;
 mod sync;
 mod worker;
 

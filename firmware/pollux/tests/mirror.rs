@@ -286,7 +286,7 @@ fn take_over(daemon: &Daemon) {
 #[test]
 fn a_transfer_survives_the_death_of_the_active_daemon() {
     if Command::new("nft").arg("--version").output().is_err() {
-        eprintln!("skipped: nft is not installed");
+        daemons::skip("nft is not installed");
         return;
     }
     daemons::run_inside("inside_a_transfer_survives");

@@ -392,7 +392,7 @@ fn inside_a_daemon_takes_another_config() {
 #[test]
 fn a_daemon_takes_another_config() {
     if Command::new("nft").arg("--version").output().is_err() {
-        eprintln!("skipped: nft is not installed");
+        daemons::skip("nft is not installed");
         return;
     }
     daemons::run_inside("inside_a_daemon_takes_another_config");

@@ -1,5 +1,10 @@
 //! For tests that change a network: one of their own, so that nothing on the host is touched.
 
+#[path = "../../../tests/skip.rs"]
+mod skip;
+
+pub(crate) use skip::skip;
+
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::io::Write;
@@ -12,7 +17,7 @@ pub(crate) fn in_own_network(setup: &[&str], test: impl FnOnce() + Send + 'stati
     let setup: Vec<String> = setup.iter().map(|line| (*line).to_owned()).collect();
     let thread = std::thread::spawn(move || {
         if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-            eprintln!("skipped: a network namespace wants root ({errno})");
+            skip(&format!("a network namespace wants root ({errno})"));
             return;
         }
         for line in setup {

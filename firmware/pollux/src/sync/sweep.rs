@@ -220,7 +220,7 @@ mod tests {
     /// In a thread of its own, in a network namespace of its own.
     fn extended_lifetimes() -> Option<Vec<(u8, u32)>> {
         if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-            eprintln!("skipped: a network namespace wants root ({errno})");
+            crate::skip::skip(&format!("a network namespace wants root ({errno})"));
             return None;
         }
         let setting = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream";

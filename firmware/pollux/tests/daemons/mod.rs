@@ -3,6 +3,10 @@
 pub mod networks;
 #[path = "../../src/samples.rs"]
 pub mod samples;
+#[path = "../../../../tests/skip.rs"]
+mod skip;
+
+pub(crate) use skip::skip;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -143,7 +147,7 @@ pub fn run_inside(inside: &str) {
         .output()
         .is_ok_and(|output| output.status.success());
     if !possible {
-        eprintln!("skipped: no namespaces for this user; run it as root");
+        skip("no namespaces for this user; run it as root");
         return;
     }
     unshare.arg(std::env::current_exe().unwrap());

@@ -133,7 +133,7 @@ fn a_worker_holds_what_it_was_given_and_nothing_else() {
 #[test]
 fn a_worker_may_be_nobody() {
     if !Uid::current().is_root() {
-        eprintln!("skipped: becoming another user wants root");
+        crate::testing::skip("becoming another user wants root");
         return;
     }
     let (output, end) = run_as("process::tests::worker_describes_itself", |how| {

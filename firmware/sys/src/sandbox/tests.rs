@@ -73,7 +73,7 @@ fn worker_gives_up_all_but_net_admin() {
 #[test]
 fn only_what_is_kept_is_left() {
     if !nix::unistd::Uid::current().is_root() {
-        eprintln!("skipped: only root has capabilities to give up");
+        crate::testing::skip("only root has capabilities to give up");
         return;
     }
     let (output, end) = run("sandbox::tests::worker_gives_up_all_but_net_admin");

@@ -126,7 +126,7 @@ fn check() {
 fn a_virtual_mac_moves_and_no_neighbour_learns_anything() {
     let thread = std::thread::spawn(|| match unshare(NETWORK) {
         Ok(()) => check(),
-        Err(errno) => eprintln!("skipped: a network namespace wants root ({errno})"),
+        Err(errno) => crate::skip::skip(&format!("a network namespace wants root ({errno})")),
     });
     thread.join().unwrap();
 }

@@ -19,7 +19,7 @@ pub(super) fn ip(words: &str) -> String {
 fn with_a_network(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::spawn(move || {
         if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-            eprintln!("skipped: a network namespace wants root ({errno})");
+            crate::skip::skip(&format!("a network namespace wants root ({errno})"));
             return;
         }
         ip("link add eth0 type veth peer name far");

@@ -1,7 +1,7 @@
 //! A client and a server, two boxes between them, two switches: each a network namespace. The first box holds the
 //! addresses.
 
-use crate::testing::{in_own_network, ip};
+use crate::testing::{in_own_network, ip, skip};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -128,7 +128,7 @@ pub(super) fn in_world(test: impl FnOnce(&World) + Send + 'static) {
         .into_iter()
         .find(|tool| !is_there(tool))
     {
-        eprintln!("skipped: {tool} is not installed");
+        skip(&format!("{tool} is not installed"));
         return;
     }
     in_own_network(&[], || {
