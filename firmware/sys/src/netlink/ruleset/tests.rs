@@ -5,6 +5,7 @@
 
 mod filter;
 mod listing;
+mod marks;
 mod nat;
 mod reload;
 mod sets;

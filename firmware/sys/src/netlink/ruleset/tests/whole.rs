@@ -52,6 +52,83 @@ fn chains_on_every_hook() {
 }
 
 #[test]
+fn a_chain_on_the_way_out_of_a_device() {
+    let netdev = Chain {
+        rules: vec![
+            rule()
+                .when(source(), Test::Within(network("10.0.0.0/8")))
+                .then(Verdict::Drop),
+        ],
+        ..Chain::base(
+            "out",
+            Hook::Egress(vec![name("lo")]),
+            priority::FILTER,
+            Policy::Accept,
+        )
+    };
+    assert_same(
+        Table {
+            chains: vec![netdev],
+            ..Table::new(Family::Netdev, "pollux")
+        },
+        "chain out {
+        type filter hook egress device lo priority filter; policy accept;
+        ip saddr 10.0.0.0/8 drop
+    }",
+    );
+}
+
+#[test]
+fn hooks_of_one_family() {
+    for family in [Family::Ip, Family::Ip6] {
+        let base = |name, hook, priority| Chain::base(name, hook, priority, Policy::Accept);
+        assert_same(
+            Table {
+                chains: vec![
+                    base("raw", Hook::Prerouting, priority::RAW),
+                    base("in", Hook::Input, priority::FILTER),
+                    base("out", Hook::Output, priority::FILTER),
+                    base("post", Hook::Postrouting, priority::MANGLE),
+                    base(
+                        "nat1",
+                        Hook::Nat(NatHook::Prerouting),
+                        priority::DESTINATION_NAT,
+                    ),
+                    base(
+                        "nat2",
+                        Hook::Nat(NatHook::Postrouting),
+                        priority::SOURCE_NAT,
+                    ),
+                    base("reroute", Hook::Reroute, priority::MANGLE),
+                ],
+                ..Table::new(family, "pollux")
+            },
+            "chain raw { type filter hook prerouting priority raw; policy accept; }
+             chain in { type filter hook input priority filter; policy accept; }
+             chain out { type filter hook output priority filter; policy accept; }
+             chain post { type filter hook postrouting priority mangle; policy accept; }
+             chain nat1 { type nat hook prerouting priority dstnat; policy accept; }
+             chain nat2 { type nat hook postrouting priority srcnat; policy accept; }
+             chain reroute { type route hook output priority mangle; policy accept; }",
+        );
+    }
+    let out = Chain {
+        rules: vec![rule().then(Verdict::Continue)],
+        ..Chain::base("out", Hook::Output, priority::FILTER, Policy::Accept)
+    };
+    assert_same(
+        Table {
+            chains: vec![out],
+            ..Table::new(Family::Arp, "pollux")
+        },
+        "chain out {
+        type filter hook output priority filter; policy accept;
+        continue
+    }",
+    );
+}
+
+#[test]
 fn families() {
     let one = |family, chain: Chain| Table {
         chains: vec![chain],
