@@ -43,17 +43,20 @@ proptest! {
         }
         let mut world = joined();
         let datagram = forged(&mut world, &items);
+        let before = world.rejected(1);
         let result = world.deliver(1, &datagram);
         prop_assert!(matches!(result, Ok(()) | Err(Rejection::Malformed)), "{result:?}");
+        prop_assert!(world.has_counted(1, before, result.err().as_slice()));
         world.settle();
         prop_assert_eq!(world.state(1, 1), Some(1));
     }
 }
 
 #[test]
-fn every_cut_is_refused() {
+fn every_wrong_length_is_refused_and_counted() {
     let mut world = joined();
     let datagram = forged(&mut world, &[]);
+    let (before, mut causes) = (world.rejected(1), Vec::new());
     for length in 0..datagram.len() {
         let result = world.deliver(1, &datagram[..length]);
         let is_short = length < HEADER_BYTES + MAC_BYTES;
@@ -63,7 +66,12 @@ fn every_cut_is_refused() {
             Rejection::BadMac
         };
         assert_eq!(result, Err(expected), "{length} bytes");
+        causes.push(expected);
     }
+    let long = [0; DATAGRAM_BYTES_MAX + 1];
+    assert_eq!(world.deliver(1, &long), Err(Rejection::TooLong));
     assert_eq!(world.deliver(1, &datagram), Ok(()));
     assert_eq!(world.deliver(1, &datagram), Err(Rejection::Replayed));
+    causes.extend([Rejection::TooLong, Rejection::Replayed]);
+    assert!(world.has_counted(1, before, &causes));
 }

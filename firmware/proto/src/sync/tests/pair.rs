@@ -105,17 +105,24 @@ fn a_takeover_and_the_return_of_the_dead() {
 }
 
 #[test]
-fn a_replay_changes_nothing() {
+fn a_replay_is_counted_and_changes_nothing() {
     let mut world = settled(100);
     world.put(0, 1, 2);
     world.settle();
     let captured: Vec<_> = world.captured.clone();
+    let before = [0, 1].map(|side| world.rejected(side));
+    let mut thrown_away = [Vec::new(), Vec::new()];
     for (to, datagram) in &captured {
-        let result = world.deliver(*to, datagram);
+        let cause = world.deliver(*to, datagram).unwrap_err();
         assert!(
-            matches!(result, Err(Rejection::Replayed | Rejection::Unproven)),
-            "{result:?}"
+            matches!(cause, Rejection::Replayed | Rejection::Unproven),
+            "{cause:?}"
         );
+        thrown_away[*to].push(cause);
+    }
+    for (side, causes) in thrown_away.iter().enumerate() {
+        assert!(causes.contains(&Rejection::Replayed), "{side}");
+        assert!(world.has_counted(side, before[side], causes), "{side}");
     }
     assert_eq!(world.state(1, 1), Some(2));
     assert!(world.are_in_sync());
@@ -124,6 +131,7 @@ fn a_replay_changes_nothing() {
 #[test]
 fn another_key_is_counted_and_changes_nothing() {
     let mut world = settled(10);
+    let before = world.rejected(0);
     let mut stranger = engine(world.now, 77, 1, &[8; 32]);
     let mut buffer = [0; 1400];
     let length = stranger.poll_transmit(world.now, &mut buffer).unwrap();
@@ -132,6 +140,7 @@ fn another_key_is_counted_and_changes_nothing() {
     let length = friend.poll_transmit(world.now, &mut buffer).unwrap();
     buffer[20] ^= 1;
     assert_eq!(world.deliver(0, &buffer[..length]), Err(Rejection::BadMac));
+    assert!(world.has_counted(0, before, &[Rejection::BadMac; 2]));
     assert!(world.are_in_sync());
 }
 

@@ -54,6 +54,28 @@ pub(super) fn engine(now: Instant, incarnation: u64, table: u64, key: &[u8; 32])
 }
 
 impl World {
+    /// How many datagrams a side threw away, by cause.
+    pub(super) fn rejected(&self, side: usize) -> [u64; Rejection::COUNT] {
+        self.sides[side].engine.status(self.now).rejected
+    }
+
+    /// Whether a side counted just these since it had counted so many.
+    pub(super) fn has_counted(
+        &self,
+        side: usize,
+        before: [u64; Rejection::COUNT],
+        causes: &[Rejection],
+    ) -> bool {
+        let mut expected = before;
+        for (counter, cause) in expected.iter_mut().zip(Rejection::ALL) {
+            *counter += causes
+                .iter()
+                .map(|each| u64::from(*each == cause))
+                .sum::<u64>();
+        }
+        self.rejected(side) == expected
+    }
+
     /// Both are on; the first is active in term 1.
     pub(super) fn new(random: u64) -> Self {
         let now = Instant::from_micros(1_000_000);
