@@ -103,15 +103,16 @@ impl Act {
 
     /// Cuts the power of box `active`; the twin takes over and every flow goes on.
     pub fn power_cut(&self, active: usize) -> Result<()> {
-        self.power_cut_and(active, || Ok(()))
+        let taken = self.taken_over(active, || Ok(()))?;
+        self.go_on(taken)
     }
 
-    /// The same; `meanwhile` is done when nobody is active.
-    pub fn power_cut_and(
+    /// Cuts the power of box `active`; `meanwhile` is done when nobody is active. Gives when the twin took over.
+    pub fn taken_over(
         &self,
         active: usize,
         meanwhile: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Instant> {
         self.flows.forget_stalls();
         let heir = self.pair.machine(1 - active)?;
         let mark = heir.console.mark();
@@ -120,7 +121,7 @@ impl Act {
         let line = heir
             .console
             .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
-        self.go_on(line.at)
+        Ok(line.at)
     }
 
     /// Powers box `dead` on again and waits until the pair is whole.

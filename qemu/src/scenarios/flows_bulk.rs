@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Ways of connections that the firewall knows of.
 const WAYS: [Way; 3] = [Way::Routed, Way::Masqueraded, Way::Translated];
 /// So many full datagrams of the news arrive: about a third.
-const FULL: u64 = 5;
+pub const FULL: u64 = 5;
 
 pub fn run(stage: &mut Stage) -> Result<()> {
     let pair = stage.firewall_pair()?;
