@@ -6,6 +6,7 @@ use crate::net::{self, mac_bytes, tap};
 use anyhow::{Context, Result};
 use netlink::claim::Instruction;
 use std::collections::VecDeque;
+use std::fmt::{self, Display, Formatter};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +46,34 @@ enum Climate {
     Until { from: usize, full: u64 },
 }
 
+/// What became of datagrams.
+#[derive(Debug, Clone, Copy)]
+pub struct Tally {
+    /// All that were sent.
+    pub seen: u64,
+    /// Never came.
+    pub lost: u64,
+    /// Came twice.
+    pub doubled: u64,
+    /// Came behind later ones.
+    pub overtaken: u64,
+}
+
+impl Display for Tally {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Tally {
+            seen,
+            lost,
+            doubled,
+            overtaken,
+        } = self;
+        write!(
+            f,
+            "{seen} datagrams: {lost} lost, {doubled} doubled, {overtaken} overtaken"
+        )
+    }
+}
+
 /// Running bad weather; mends all when dropped.
 #[derive(Debug)]
 pub struct Weather {
@@ -76,7 +105,7 @@ struct Counts {
     full: [AtomicU64; 2],
     lost: AtomicU64,
     doubled: AtomicU64,
-    late: AtomicU64,
+    overtaken: AtomicU64,
 }
 
 impl Weather {
@@ -134,28 +163,26 @@ impl Weather {
     /// Waits until nothing passes any more.
     pub fn wait_over(&self, timeout: Duration) -> Result<()> {
         let heard = self.is_over.recv_timeout(timeout);
-        let (_, story) = self.story();
-        heard.with_context(|| format!("waiting for boxes that tell each other everything: {story}"))
+        let tally = self.tally();
+        heard.with_context(|| format!("waiting for boxes that tell each other everything: {tally}"))
     }
 
-    /// For the timeline; how many datagrams were carried is the first number.
-    pub fn story(&self) -> (u64, String) {
+    /// So far.
+    pub fn tally(&self) -> Tally {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         let Counts {
             seen,
             lost,
             doubled,
-            late,
+            overtaken,
             ..
         } = &*self.counts;
-        let story = format!(
-            "{} datagrams: {} lost, {} doubled, {} late",
-            count(seen),
-            count(lost),
-            count(doubled),
-            count(late)
-        );
-        (count(seen), story)
+        Tally {
+            seen: count(seen),
+            lost: count(lost),
+            doubled: count(doubled),
+            overtaken: count(overtaken),
+        }
     }
 
     /// Ends it.
@@ -247,7 +274,6 @@ impl Way {
                     self.send(frame);
                 }
                 lot if lot < 3 * percent => {
-                    add(&counts.late);
                     let now = std::time::Instant::now();
                     self.held.push_back((0, now, frame.to_vec()));
                     continue;
@@ -257,19 +283,23 @@ impl Way {
             self.held
                 .iter_mut()
                 .for_each(|(overtaken, ..)| *overtaken += 1);
-            self.release();
+            self.release(counts);
         }
-        self.release();
+        self.release(counts);
         Ok(())
     }
 
     /// Sends what was held back long enough.
-    fn release(&mut self) {
+    fn release(&mut self, counts: &Counts) {
         while let Some((overtaken, since, _)) = self.held.front() {
             if *overtaken < LATE_FRAMES && since.elapsed() < LATE {
                 return;
             }
-            if let Some((.., frame)) = self.held.pop_front() {
+            if let Some((overtaken, _, frame)) = self.held.pop_front() {
+                // Where nothing else was said meanwhile it comes late, but in its turn.
+                if overtaken > 0 {
+                    counts.overtaken.fetch_add(1, Ordering::Relaxed);
+                }
                 self.send(&frame);
             }
         }

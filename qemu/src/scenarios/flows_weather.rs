@@ -29,10 +29,14 @@ pub fn bad(stage: &mut Stage) -> Result<()> {
     act.go_on(Instant::now())
         .context("with both boxes in sync, before the handover")?;
     act.hand_over(first)?;
-    let (count, story) = weather.story();
-    stage.world.timeline.note("testbed", story.clone());
+    let tally = weather.tally();
+    stage.world.timeline.note("testbed", tally.to_string());
     weather.clear()?;
-    ensure(count > 0, "news should pass the bad weather", &story)?;
+    let is_bad = [tally.lost, tally.doubled, tally.overtaken]
+        .iter()
+        .all(|count| *count > 0);
+    let what = "news should be lost, doubled and overtaken";
+    ensure(is_bad, what, &tally.to_string())?;
     act.end()
 }
 
