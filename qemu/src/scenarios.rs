@@ -306,7 +306,7 @@ const ALL: [Scenario; 66] = [
     ),
     scenario(
         "flows-balanced",
-        "500 transfers by NAT, direct and tunnel: every byte is right",
+        "500 transfers balanced: cut, rejoin, hand-back, cut: none breaks",
         flows::balanced,
     ),
     scenario(

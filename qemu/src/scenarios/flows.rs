@@ -2,8 +2,10 @@
 //! rejoins and handovers. No flow may break, no byte may be wrong, and all go on by themselves.
 
 use super::stage::{Stage, ensure};
+use crate::door;
 use crate::flows::route::{WAYS, Way, over_both};
 use crate::flows::{Flows, Group, Pace};
+use crate::net::NODES;
 use crate::pair::{BOOT_TIMEOUT, Pair, ROLE_TIMEOUT, is_active, is_standing};
 use crate::timeline::Timeline;
 use anyhow::{Context, Result};
@@ -16,6 +18,8 @@ const FLOWS: usize = 500;
 const IDLE: usize = 2;
 /// From word to word of a flow that rests: half of the time after which the firewall of the config forgets it.
 const REST: Duration = Duration::from_secs(20);
+/// A kernel takes up no connection in its midst: a flow that passes the firewall breaks unless the box was told of it.
+const NOTHING_BY_ITSELF: &str = "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
 /// How long after a takeover the last flow may still stand still: TCP asks again after pauses that double.
 const GO_ON_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -28,7 +32,7 @@ pub fn routed(stage: &mut Stage) -> Result<()> {
 
 pub fn balanced(stage: &mut Stage) -> Result<()> {
     let pair = stage.flow_pair()?;
-    Act::begin(stage, pair, &BALANCED)?.end()
+    survive(&Act::begin(stage, pair, &BALANCED)?)
 }
 
 pub fn firewall(stage: &mut Stage) -> Result<()> {
@@ -76,6 +80,9 @@ impl Act {
                 ..Pace::default()
             },
         };
+        for node in 0..NODES.len() {
+            pair.shell(node, NOTHING_BY_ITSELF)?;
+        }
         let marks = pair.marks();
         let flows = Flows::start(&[busy, idle]);
         // Else what flows suffered is no news.
@@ -127,11 +134,13 @@ impl Act {
     /// Powers box `dead` on again and waits until the pair is whole.
     pub fn rejoin(&self, dead: usize) -> Result<()> {
         let machine = self.pair.machine(dead)?;
-        let mark = machine.console.mark();
+        let (mark, door) = (machine.console.mark(), machine.door.mark());
         machine.power_on()?;
         machine
             .console
             .wait_for(mark, "`standby, ready`", BOOT_TIMEOUT, is_standing)?;
+        door::wait_open(&machine.door, door)?;
+        self.pair.shell(dead, NOTHING_BY_ITSELF)?;
         self.pair.wait_calm()?;
         self.pair.expect_active(1 - dead)
     }
