@@ -226,9 +226,10 @@ fn holds(status: &[String], count: u32) -> bool {
     let is_full = |held: &str| held.parse::<u32>().is_ok_and(|held| held >= count);
     let is_row = |line: &String| {
         let words: Vec<_> = line.split_whitespace().collect();
-        matches!(words.as_slice(), ["connections", here, there, "equal"] if is_full(here) && is_full(there))
+        matches!(words.as_slice(), ["connections", here, there] if is_full(here) && is_full(there))
     };
-    status.iter().any(is_in_sync) && status.iter().any(is_row)
+    let is_equal = |line: &String| line.trim() == "digests: equal";
+    status.iter().any(is_in_sync) && status.iter().any(is_row) && status.iter().any(is_equal)
 }
 
 #[cfg(test)]
@@ -237,18 +238,18 @@ mod tests {
 
     #[test]
     fn both_boxes_must_hold_as_many_and_the_same() {
-        let status = |state: &str, row: &str| {
+        let status = |state: &str, digests: &str| {
             let lines = [
                 format!("connections: {state}; by sync 10.0.0.2"),
-                row.into(),
+                " connections  300012  300007".into(),
+                format!("  digests: {digests}"),
             ];
             lines.to_vec()
         };
-        let row = " connections  300012  300007  equal";
-        assert!(holds(&status("in sync", row), 300_007));
-        assert!(!holds(&status("in sync", row), 300_008));
-        assert!(!holds(&status("NOT YET in sync", row), 300_000));
-        let differs = row.replace("equal", "DIFFERS");
-        assert!(!holds(&status("in sync", &differs), 300_000));
+        assert!(holds(&status("in sync", "equal"), 300_007));
+        assert!(!holds(&status("in sync", "equal"), 300_008));
+        assert!(!holds(&status("NOT YET in sync", "equal"), 300_000));
+        let differs = status("in sync", "equal in 63 of 64 slices");
+        assert!(!holds(&differs, 300_000));
     }
 }

@@ -55,21 +55,18 @@ pub fn cluster() -> ClusterStatus {
 
 /// Connections that a twin holds, too.
 pub fn sync() -> SyncStatus {
-    let kind = |name: &str, count, equal| SyncKind {
+    let kind = |name: &str, count| SyncKind {
         name: name.into(),
         here: count,
         there: count,
-        equal,
     };
     SyncStatus {
         in_sync: true,
         joined: true,
         way: Some("sync 10.0.0.2".into()),
         failure: None,
-        kinds: vec![
-            kind("connections", Some(4711), Some(true)),
-            kind("balanced", None, None),
-        ],
+        kinds: vec![kind("connections", Some(4711)), kind("balanced", None)],
+        equal_slices: Some((64, 64)),
         lag_ms: 2,
         sent_per_s: 1200,
         received_per_s: 0,

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::view::span;
-use crate::ipc::control::{BulkStatus, SyncKind, SyncStatus};
+use crate::ipc::control::{BulkStatus, SyncStatus};
 use core::fmt::Write;
 
 /// The part of `status` about connections.
@@ -15,14 +15,9 @@ pub fn sync_part(sync: &Result<SyncStatus, String>, out: &mut String) {
         }
     };
     let _ = writeln!(out, "connections: {}", sentence(sync));
-    let mut table = Table::new(1, &["kind", "here", "there", "digest"]);
+    let mut table = Table::new(1, &["kind", "here", "there"]);
     for kind in &sync.kinds {
-        table.row([
-            kind.name.clone(),
-            count(kind.here),
-            count(kind.there),
-            digest(kind).into(),
-        ]);
+        table.row([kind.name.clone(), count(kind.here), count(kind.there)]);
     }
     out.push_str(&table.render());
     let mut notes = Table::bare(2);
@@ -52,22 +47,23 @@ fn count(flows: Option<u64>) -> String {
     flows.map_or_else(|| "-".into(), |flows| flows.to_string())
 }
 
-fn digest(kind: &SyncKind) -> &'static str {
-    match kind.equal {
-        Some(true) => "equal",
-        Some(false) => "DIFFERS",
-        None => "-",
+/// Of both tables, all kinds together: whether they were found equal.
+fn digests((equal, all): (u32, u32)) -> String {
+    if equal == all {
+        return "digests: equal".into();
     }
+    format!("digests: equal in {equal} of {all} slices")
 }
 
 /// What the table has no room for.
 fn notes_of(sync: &SyncStatus) -> Vec<String> {
+    let digests = sync.equal_slices.map(digests);
     let table = sync.table.iter().map(|table| format!("table: {table}"));
     // Without a way the sentence says it.
     let failure = sync.failure.iter().filter(|_| sync.way.is_some());
     let failure = failure
         .map(|why| format!("those of services are NOT mirrored, so a takeover breaks them: {why}"));
-    let mut notes: Vec<_> = table.chain(failure).collect();
+    let mut notes: Vec<_> = digests.into_iter().chain(table).chain(failure).collect();
     notes.extend(sync.last_bulk.iter().map(bulk));
     if sync.resent > 0 {
         notes.push(format!(
@@ -100,9 +96,10 @@ mod tests {
         assert_eq!(
             text,
             "connections: in sync; by sync 10.0.0.2; lag 2 ms, 1200 sent/s, 0 received/s\n \
-             kind         here  there  digest\n \
-             connections  4711  4711   equal\n \
-             balanced     -     -      -\n  \
+             kind         here  there\n \
+             connections  4711  4711\n \
+             balanced     -     -\n  \
+             digests: equal\n  \
              table: 4730 of 262144 flows (1 %)\n  \
              last bulk 5 min 3 s ago: 4700 in 120 ms\n  \
              7 states sent again: datagrams were lost\n  \
@@ -123,6 +120,13 @@ mod tests {
         assert!(text.contains(note), "{text}");
         status.way = None;
         assert!(sentence(&status).ends_with("a takeover breaks them: no privilege"));
+        status.equal_slices = Some((61, 64));
+        let mut text = String::new();
+        sync_part(&Ok(status), &mut text);
+        assert!(
+            text.contains("\n  digests: equal in 61 of 64 slices\n"),
+            "{text}"
+        );
         let mut text = String::new();
         sync_part(&Err("the sync worker does not answer".into()), &mut text);
         assert_eq!(text, "connections: the sync worker does not answer\n");

@@ -195,6 +195,8 @@ pub struct SyncStatus {
     pub failure: Option<String>,
     /// One for each kind of connections.
     pub kinds: Vec<SyncKind>,
+    /// Slices of both tables, of all that are compared, whose digests are equal; `None`: the twin is not heard.
+    pub equal_slices: Option<(u32, u32)>,
     /// From an event in the owner's kernel to the twin's acknowledgement, in milliseconds, at worst of late.
     pub lag_ms: u64,
     /// States of connections sent a second, of late.
@@ -250,8 +252,6 @@ pub struct SyncKind {
     pub here: Option<u64>,
     /// Held in the twin's, as it said last.
     pub there: Option<u64>,
-    /// Whether both boxes hold the same; `None`: this kind is not compared.
-    pub equal: Option<bool>,
 }
 
 /// A time when everything was sent or received.

@@ -77,6 +77,9 @@ impl Meter {
             way: way.map(String::from),
             failure: None,
             kinds: kinds(status),
+            equal_slices: status
+                .joined
+                .then_some((status.agreed_slices, Status::SLICES)),
             lag_ms: status.lag_ms,
             sent_per_s: self.sent_per_s,
             received_per_s: self.received_per_s,
@@ -105,7 +108,6 @@ fn kinds(status: &Status) -> Vec<SyncKind> {
             name: name(kind).into(),
             here: is_kept.then_some(counts.here.into()),
             there: is_kept.then_some(counts.there.into()),
-            equal: (is_kept && status.joined).then_some(status.in_sync),
         }
     });
     kinds.collect()

@@ -1,5 +1,6 @@
 //! What people are told of state sync, and why datagrams are thrown away.
 
+use super::digests::ALL_AGREED;
 use super::role::Authority;
 use super::{Engine, Kind};
 use crate::time::{Instant, micros, millis};
@@ -138,7 +139,7 @@ pub struct Status {
     pub joined_ms: Option<u64>,
     /// By kind, in the order of `Kind::ALL`.
     pub kinds: [KindStatus; Kind::COUNT],
-    /// Slices of 64 in which both tables were found equal.
+    /// Slices, of `SLICES`, in which both tables were found equal.
     pub agreed_slices: u32,
     /// Buckets that differed.
     pub mismatches: u64,
@@ -182,6 +183,11 @@ pub struct Status {
     pub sessions: u64,
     /// Datagrams thrown away, by cause, in the order of `Rejection::ALL`.
     pub rejected: [u64; Rejection::COUNT],
+}
+
+impl Status {
+    /// Slices that a table is compared in.
+    pub const SLICES: u32 = ALL_AGREED.count_ones();
 }
 
 impl Engine {
