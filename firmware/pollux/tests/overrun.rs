@@ -1,14 +1,16 @@
 //! A daemon that has next to no room for events of connections loses most of what its kernel tells, again and again, and
-//! the twin's kernel holds the same in the end. All of it happens in namespaces that end with the test.
+//! the twin's kernel holds the same in the end; a transfer that went on amid all that goes on by the twin. All of it
+//! happens in namespaces that end with the test.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 // What is shared is `pub`, and not every test needs all of it.
 #![allow(unreachable_pub, dead_code)]
 
 mod daemons;
+#[path = "daemons/transfer.rs"]
+mod transfer;
 
-use daemons::networks::pair;
-use daemons::{Daemon, IMAGE, LIMIT, order, run};
+use daemons::{LIMIT, order};
 use netlink::conntrack::record::Recorder;
 use netlink::conntrack::{
     ASSURED, Addresses, Batch, CONFIRMED, Event, FlowRef, Kind, Ports, ProtocolState, SEEN_REPLY,
@@ -16,12 +18,14 @@ use netlink::conntrack::{
 };
 use nix::sched::{CloneFlags, setns};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 use sys::conntrack::{Dump, Events, Progress, Table};
+use transfer::{Transfer, cut_power, furnish, power_on};
 
 /// Many times what there is room for.
 const FLOWS: u16 = 5000;
@@ -29,7 +33,7 @@ const FLOWS: u16 = 5000;
 const ENDED: u16 = 1000;
 const CHANGED: u16 = 2000;
 const LIFETIME_S: u32 = 1000;
-/// Whom all flows go to.
+/// Whom all flows go to but the transfer.
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 10);
 /// TCP_CONNTRACK_ESTABLISHED and _CLOSE_WAIT.
 const ESTABLISHED: u8 = 3;
@@ -37,18 +41,6 @@ const CLOSE_WAIT: u8 = 5;
 
 /// A kernel's flows, by key.
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// Two machines and the wire between them.
-fn furnish() {
-    run("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
-    run("mkdir", &["/run/netns"]);
-    for node in ["castor", "pollux"] {
-        run("ip", &["netns", "add", node]);
-    }
-    let wire = "link add eth0 netns castor type veth peer name eth0 netns pollux";
-    run("ip", &wire.split(' ').collect::<Vec<_>>());
-    fs::write(IMAGE, plan::image::encode(&pair(), 1).unwrap()).unwrap();
-}
 
 /// Does `work` at a node.
 fn at<T: Send + 'static>(node: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -161,10 +153,11 @@ fn status(node: &str) -> String {
 fn inside_what_was_not_heard_is_mirrored() {
     assert_eq!(std::process::id(), 1, "not in a namespace of its own");
     furnish();
-    let castor = Daemon::start_with("castor", &["--event-room", "1"]);
+    let castor = power_on("castor", &["--event-room", "1"]);
     castor.wait_for("active, ready");
-    let pollux = Daemon::start("pollux");
+    let pollux = power_on("pollux", &[]);
     pollux.wait_for("in sync");
+    let transfer = Transfer::start();
 
     at("castor", live);
     let wanted = at("castor", records);
@@ -180,11 +173,18 @@ fn inside_what_was_not_heard_is_mirrored() {
     while !status("castor").contains("connections: in sync") {
         assert!(begin.elapsed() < LIMIT, "{}", status("castor"));
     }
-    castor.kill();
+    transfer.goes_on();
+    cut_power(castor);
     pollux.wait_for("active, ready");
+    transfer.goes_on();
+    transfer.end();
 }
 
 #[test]
 fn what_was_not_heard_is_mirrored() {
+    if Command::new("nft").arg("--version").output().is_err() {
+        daemons::skip("nft is not installed");
+        return;
+    }
     daemons::run_inside("inside_what_was_not_heard_is_mirrored");
 }
