@@ -41,6 +41,10 @@ pub struct Report {
     pub flows_corrupt: usize,
     /// Bytes that they carried; each was compared with the one that was sent.
     pub flows_bytes: u64,
+    /// Datagrams beside them that came back altered.
+    pub datagrams_corrupt: u64,
+    /// Streams of datagrams that another server answered than before.
+    pub streams_moved: usize,
     /// The longest time that one of them stood still at the power cut, beyond its pace.
     pub flows_stalled_ms_max: f64,
     /// Seconds from power-on of both boxes until one was active and one standby.
@@ -68,6 +72,8 @@ impl Report {
         self.flows_reset = outcome.flows_reset;
         self.flows_corrupt = outcome.flows_corrupt + outcome.flows_unfinished;
         self.flows_bytes = outcome.bytes;
+        self.datagrams_corrupt = outcome.datagrams_corrupt;
+        self.streams_moved = outcome.streams_moved;
     }
 
     /// What is not as it should be; nothing means the demo passed.
@@ -99,6 +105,12 @@ impl Report {
             let total = self.flows_total;
             failures.push(format!("{broken} of {total} transfers broke"));
         }
+        if self.datagrams_corrupt > 0 || self.streams_moved > 0 {
+            failures.push(format!(
+                "{} datagrams were altered, {} streams of them moved to another server",
+                self.datagrams_corrupt, self.streams_moved
+            ));
+        }
         if self.requests_by_server.len() < 2 {
             failures.push("fewer than two servers answered".into());
         }
@@ -110,5 +122,40 @@ impl Report {
         let path = folder.join("report.json");
         let text = serde_json::to_string_pretty(self)? + "\n";
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_a_flow_fails_the_demo() {
+        let whole = Outcome {
+            flows_total: 30,
+            ..Outcome::default()
+        };
+        let failures = |outcome: &Outcome| {
+            let mut report = Report {
+                requests_by_server: [("a".into(), 1), ("b".into(), 1)].into(),
+                ..Report::default()
+            };
+            report.set_flows(outcome);
+            report.failures()
+        };
+        assert_eq!(failures(&whole), [""; 0]);
+        let broken: [fn(&mut Outcome); 5] = [
+            |outcome| outcome.flows_reset = 1,
+            |outcome| outcome.flows_corrupt = 1,
+            |outcome| outcome.flows_unfinished = 1,
+            |outcome| outcome.datagrams_corrupt = 1,
+            |outcome| outcome.streams_moved = 1,
+        ];
+        for damage in broken {
+            let mut outcome = whole.clone();
+            damage(&mut outcome);
+            assert!(!outcome.is_clean());
+            assert_eq!(failures(&outcome).len(), 1, "{}", outcome.story());
+        }
     }
 }
