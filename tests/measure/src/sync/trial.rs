@@ -28,7 +28,7 @@ pub(super) struct Burst {
     pub(super) twin: Usage,
     pub(super) flows_per_s: f64,
     pub(super) flows_lost: f64,
-    /// `None`: nothing is to be committed.
+    /// `None`: there is nothing to commit, and flows are missing all the same.
     pub(super) commit_ms: Option<f64>,
     pub(super) rejoin_s: f64,
     pub(super) rejoin_lost: f64,
@@ -160,10 +160,10 @@ impl<'a> Pair<'a> {
         Arrival::new(begin, sight?)
     }
 
-    /// Has a cache put into the kernel; in milliseconds.
+    /// Has a cache put into the kernel; in milliseconds. Where there is none, all must be in the kernel by now.
     fn commit(&self, count: u32) -> Result<Option<f64>> {
         let Home::Cache { commit } = self.subject.home else {
-            return Ok(None);
+            return Ok((self.twin.missing(count)? == 0).then_some(0.0));
         };
         let begin = Instant::now();
         self.twin.order(commit)?;
