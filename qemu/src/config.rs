@@ -35,6 +35,8 @@ pub struct PairConfig {
     pub open_port: Option<u16>,
     /// Value of `persistence-s` of all services.
     pub persistence_s: Option<u32>,
+    /// Value of `connections-max` of the first server behind NAT.
+    pub server_limit: Option<u32>,
     /// Value of `on-failure`.
     pub on_failure: &'static str,
     /// Bits per second of the serial heartbeat link.
@@ -58,6 +60,7 @@ impl Default for PairConfig {
             connections_max: Some(16_384),
             open_port: None,
             persistence_s: None,
+            server_limit: None,
             on_failure: "quiesce",
             baud: 115_200,
             has_virtual_mac: false,
@@ -252,7 +255,10 @@ impl PairConfig {
                 *text += &format!("persistence-s = {persistence_s}\n");
             }
         };
-        add(Service::tcp(false, PORT_NAT, "nat", &web));
+        add(Service {
+            first_limit: self.server_limit,
+            ..Service::tcp(false, PORT_NAT, "nat", &web)
+        });
         add(Service {
             protocol: "udp",
             ..Service::tcp(false, 7, "nat", &web)
@@ -351,6 +357,8 @@ struct Service<'a> {
     has_fallback: bool,
     /// Last byte of the address, and weight.
     servers: &'a [(u8, u16)],
+    /// Most connections of the first of them.
+    first_limit: Option<u32>,
 }
 
 impl<'a> Service<'a> {
@@ -364,6 +372,7 @@ impl<'a> Service<'a> {
             check: HEALTH,
             has_fallback: forwarding == "nat",
             servers,
+            first_limit: None,
         }
     }
 
@@ -390,10 +399,14 @@ impl<'a> Service<'a> {
         } else {
             format!("{VIRTUAL_V4}:{port}")
         };
-        let servers = self.servers.iter().map(|(number, weight)| {
+        let limit = |position| self.first_limit.filter(|_| position == 0);
+        let servers = self.servers.iter().enumerate();
+        let servers = servers.map(|(position, (number, weight))| {
+            let limit = limit(position).map(|limit| format!(", connections-max = {limit}"));
             format!(
-                "  {{ address = \"{}\", weight = {weight} }},\n",
-                self.server(*number)
+                "  {{ address = \"{}\", weight = {weight}{} }},\n",
+                self.server(*number),
+                limit.unwrap_or_default()
             )
         });
         let servers: String = servers.collect();

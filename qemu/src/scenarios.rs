@@ -28,6 +28,7 @@ mod links;
 mod matrix;
 mod media;
 mod reload;
+mod server_limit;
 mod sight;
 mod stage;
 mod strangers;
@@ -77,7 +78,7 @@ const fn scenario(
 }
 
 /// In the order they run: those that share a pair stand together.
-const ALL: [Scenario; 66] = [
+const ALL: [Scenario; 67] = [
     scenario(
         "boot-bios-cd-floppy",
         "BIOS, ISO on CD, config on floppy",
@@ -380,6 +381,11 @@ const ALL: [Scenario; 66] = [
         "homeless",
         "a tunnelled connection whose server the heir has removed ends, and its client hears of it",
         homeless::run,
+    ),
+    scenario(
+        "server-limit",
+        "a full server gets no more connections, from the heir neither",
+        server_limit::run,
     ),
     scenario(
         "reload",

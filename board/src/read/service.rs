@@ -108,7 +108,7 @@ fn servers<'a>(
         .collect()
 }
 
-/// A server as `{ address, weight }`, or as its address alone.
+/// A server as `{ address, weight, connections-max }`, or as its address alone.
 fn server<'a>(
     reader: &mut Reader<'a>,
     path: String,
@@ -121,9 +121,10 @@ fn server<'a>(
         return RealServer {
             endpoint: endpoint.unwrap_or(NO_ENDPOINT),
             weight: 1,
+            connections_max: None,
         };
     }
-    let (mut endpoint, mut weight) = (None, None);
+    let (mut endpoint, mut weight, mut connections_max) = (None, None, None);
     if let Some(mut table) = reader.table("the server", path, value) {
         let field = Field {
             key: "address",
@@ -131,11 +132,17 @@ fn server<'a>(
         };
         endpoint = reader.required(&mut table, field, "address = \"10.0.0.21:80\"", address);
         weight = reader.optional(&mut table, same("weight"), number(u16::MAX));
+        let field = Field {
+            key: "connections-max",
+            name: "connections_max",
+        };
+        connections_max = reader.optional(&mut table, field, number(u32::MAX));
         reader.finish(&table);
     }
     RealServer {
         endpoint: endpoint.unwrap_or(NO_ENDPOINT),
         weight: weight.unwrap_or(1),
+        connections_max,
     }
 }
 

@@ -299,6 +299,8 @@ pub struct RealServer {
     pub endpoint: Endpoint,
     /// 0 to 65535; 0 takes no new connections.
     pub weight: u16,
+    /// Most connections at a time, those just ended included; the next go to other servers. `None`: no limit.
+    pub connections_max: Option<u32>,
 }
 
 /// Console access and log level.

@@ -227,23 +227,29 @@ fn balanced(service: &Service, is_up: impl Fn(usize) -> bool) -> kernel::Service
             port: service.port,
         },
     };
-    let destination = |endpoint, weight| Destination {
+    let destination = |endpoint, weight, connections_max| Destination {
         endpoint,
         forwarding: service.forwarding,
         weight,
+        connections_max,
     };
     let servers = service.servers.iter().enumerate();
     let mut destinations: Vec<_> = servers
-        .filter_map(
-            |(position, server)| match (is_up(position), service.on_failure) {
-                (true, _) => Some(destination(server.endpoint, server.weight)),
-                (false, OnFailure::Quiesce) => Some(destination(server.endpoint, 0)),
-                (false, OnFailure::Remove) => None,
-            },
-        )
+        .filter_map(|(position, server)| {
+            let weight = match (is_up(position), service.on_failure) {
+                (true, _) => server.weight,
+                (false, OnFailure::Quiesce) => 0,
+                (false, OnFailure::Remove) => return None,
+            };
+            Some(destination(server.endpoint, weight, server.connections_max))
+        })
         .collect();
     if destinations.iter().all(|server| server.weight == 0) {
-        destinations.extend(service.fallback.map(|endpoint| destination(endpoint, 1)));
+        destinations.extend(
+            service
+                .fallback
+                .map(|endpoint| destination(endpoint, 1, None)),
+        );
     }
     destinations.sort_by_key(|destination| destination.endpoint);
     kernel::Service {

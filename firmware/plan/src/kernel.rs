@@ -88,6 +88,8 @@ pub struct Destination {
     pub forwarding: Forwarding,
     /// 0: no new connections.
     pub weight: u16,
+    /// Most connections at a time, both of IPVS_DEST_ATTR_U_THRESH and _L_THRESH; `None`: no limit.
+    pub connections_max: Option<u32>,
 }
 
 /// What the kernel counts for a destination, for the console only.

@@ -8,6 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
+use core::num::NonZeroU32;
 use proptest::collection;
 use proptest::prelude::*;
 
@@ -72,6 +73,7 @@ pub(crate) fn service(address: &str, servers: &[&str]) -> Service {
     let server = |text: &&str| RealServer {
         endpoint: endpoint(text),
         weight: 1,
+        connections_max: None,
     };
     Service {
         address,
@@ -289,7 +291,11 @@ pub(crate) fn configs() -> impl Strategy<Value = Config> {
 }
 
 fn services() -> impl Strategy<Value = Service> {
-    let servers = collection::btree_map((1u8..=250, 1u16..), any::<u16>(), 1..5);
+    let servers = collection::btree_map(
+        (1u8..=250, 1u16..),
+        any::<(u16, Option<NonZeroU32>)>(),
+        1..5,
+    );
     let choices = (
         prop::sample::select(Scheduler::ALL),
         prop::sample::select(OnFailure::ALL),
@@ -304,13 +310,15 @@ fn services() -> impl Strategy<Value = Service> {
     )
         .prop_map(
             |(servers, (scheduler, on_failure, protocol), persistence_s, check, has_fallback)| {
-                let server = |((host, port), weight): ((u8, u16), u16)| {
-                    let address = IpAddr::V4(Ipv4Addr::new(10, 9, 1, host));
-                    RealServer {
-                        endpoint: Endpoint { address, port },
-                        weight,
-                    }
-                };
+                let server =
+                    |((host, port), (weight, limit)): ((u8, u16), (u16, Option<NonZeroU32>))| {
+                        let address = IpAddr::V4(Ipv4Addr::new(10, 9, 1, host));
+                        RealServer {
+                            endpoint: Endpoint { address, port },
+                            weight,
+                            connections_max: limit.map(NonZeroU32::get),
+                        }
+                    };
                 let mut service = service("198.51.100.10:1", &[]);
                 service.servers = servers.into_iter().map(server).collect();
                 service.fallback = has_fallback.then(|| endpoint("10.9.2.1:80"));

@@ -175,10 +175,13 @@ fn service(service: &Service, text: &mut Text) {
         text.string("fallback", &fallback);
     }
     let server = |server: &crate::config::RealServer| {
+        let limit = server.connections_max;
+        let limit = limit.map(|limit| format!(", connections-max = {limit}"));
         format!(
-            "    {{ address = {}, weight = {} }},\n",
+            "    {{ address = {}, weight = {}{} }},\n",
             Quoted(&server.endpoint),
-            server.weight
+            server.weight,
+            limit.unwrap_or_default()
         )
     };
     let servers: String = service.servers.iter().map(server).collect();

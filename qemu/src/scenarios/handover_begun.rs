@@ -33,6 +33,7 @@ fn half_open(pair: &Pair) -> Result<()> {
     take_over(pair, 1 - leaver, "takeover")?;
     talk.ask()?;
     talk.expect_answer("a handshake half done at the handover should end by way of the heir")
+        .map(drop)
 }
 
 /// Nothing of the connection comes to the heir before its next segment does.

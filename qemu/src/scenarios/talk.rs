@@ -34,11 +34,12 @@ impl Talk {
         asked.context("asking on a connection that stands")
     }
 
-    /// The page, to its last byte.
-    pub fn expect_answer(&mut self, what: &str) -> Result<()> {
+    /// The page, to its last byte: the name of the server that gave it.
+    pub fn expect_answer(&mut self, what: &str) -> Result<String> {
         self.patience(ANSWER_TIMEOUT)?;
-        let status = answer(&mut self.stream).with_context(|| what.to_owned())?;
-        ensure(status.starts_with("HTTP/1.1 200 "), what, &status)
+        let (status, page) = answer(&mut self.stream).with_context(|| what.to_owned())?;
+        ensure(status.starts_with("HTTP/1.1 200 "), what, &status)?;
+        Ok(page.trim_end().to_owned())
     }
 
     /// Any word: an answer, an end or a reset.
@@ -64,8 +65,8 @@ impl Talk {
     }
 }
 
-/// Reads one answer whole, so that nothing of it is taken for the next one, and gives its first line.
-fn answer(stream: &mut impl BufRead) -> Result<String> {
+/// Reads one answer whole, so that nothing of it is taken for the next one: its first line and its body.
+fn answer(stream: &mut impl BufRead) -> Result<(String, String)> {
     let mut status = String::new();
     stream.read_line(&mut status)?;
     let mut length = 0;
@@ -81,10 +82,11 @@ fn answer(stream: &mut impl BufRead) -> Result<String> {
             length = value.trim().parse::<u64>()?.min(BODY_BYTES_MAX);
         }
     }
-    let body = std::io::copy(&mut stream.take(length), &mut std::io::sink())?;
-    let found = format!("{body} of {length} bytes");
-    ensure(body == length, "the body should be whole", &found)?;
-    Ok(status.trim_end().to_owned())
+    let mut body = String::new();
+    let count = stream.take(length).read_to_string(&mut body)?;
+    let found = format!("{count} of {length} bytes");
+    ensure(count as u64 == length, "the body should be whole", &found)?;
+    Ok((status.trim_end().to_owned(), body))
 }
 
 #[cfg(test)]
@@ -96,8 +98,10 @@ mod tests {
     fn an_answer_is_whole_with_its_body() {
         let two = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfourHTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
         let mut stream = two.as_bytes();
-        assert_eq!(answer(&mut stream).unwrap(), "HTTP/1.1 200 OK");
-        assert_eq!(answer(&mut stream).unwrap(), "HTTP/1.1 404 Not Found");
+        let (status, body) = answer(&mut stream).unwrap();
+        assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", "four"));
+        let (status, body) = answer(&mut stream).unwrap();
+        assert_eq!((&*status, &*body), ("HTTP/1.1 404 Not Found", ""));
         assert!(answer(&mut stream).is_err());
         let mut torn = two.split_at(40).0.as_bytes();
         assert!(answer(&mut torn).is_err());

@@ -27,19 +27,21 @@ pub(super) fn key(endpoint: &Endpoint) -> Result<Attribute, EncodeError> {
     nest(CommandAttribute::Dest, identity(endpoint))
 }
 
-/// All that NEW_DEST and SET_DEST want. No connection thresholds; tunnels are IP-in-IP, the default.
+/// All that NEW_DEST and SET_DEST want; tunnels are IP-in-IP, the default. With one threshold alone the kernel would let
+/// nobody in again before a quarter had left; with both alike, whoever leaves makes room for one (ip_vs_unbind_dest).
 pub(super) fn full(destination: &Destination) -> Result<Attribute, EncodeError> {
     let method = METHODS
         .iter()
         .find(|(known, _)| *known == destination.forwarding);
+    let connections_max = destination.connections_max.unwrap_or(0);
     let rest = [
         generic_attribute(
             DestinationAttribute::Forwarding,
             method.map_or(0, |(_, n)| *n),
         ),
         generic_attribute(DestinationAttribute::Weight, u32::from(destination.weight)),
-        generic_attribute(DestinationAttribute::UpperThreshold, 0_u32),
-        generic_attribute(DestinationAttribute::LowerThreshold, 0_u32),
+        generic_attribute(DestinationAttribute::UpperThreshold, connections_max),
+        generic_attribute(DestinationAttribute::LowerThreshold, connections_max),
     ];
     nest(
         CommandAttribute::Dest,
@@ -70,6 +72,7 @@ pub(super) fn decode(
     let method = dest.u32(DestinationAttribute::Forwarding).ok_or(bad)? & METHOD_MASK;
     let method = METHODS.iter().find(|(_, number)| *number == method);
     let weight = dest.u32(DestinationAttribute::Weight).ok_or(bad)?;
+    let connections_max = dest.u32(DestinationAttribute::UpperThreshold);
     let destination = Destination {
         endpoint: Endpoint {
             address: inet_address_of(family, address).ok_or(bad)?,
@@ -80,6 +83,7 @@ pub(super) fn decode(
         forwarding: method.map_or(Forwarding::Direct, |(forwarding, _)| *forwarding),
         // Ours fit 16 bits; a stranger's heavier one is as heavy as can be.
         weight: u16::try_from(weight).unwrap_or(u16::MAX),
+        connections_max: connections_max.filter(|limit| *limit > 0),
     };
     let counters = DestinationCounters {
         active_connections: dest

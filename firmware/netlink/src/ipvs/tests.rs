@@ -57,6 +57,7 @@ fn nat() -> Destination {
         endpoint,
         forwarding: Forwarding::Nat,
         weight: 3,
+        connections_max: None,
     }
 }
 
@@ -116,11 +117,13 @@ fn destinations_are_set_as_ipvsadm_does() {
         endpoint: endpoint("2001:db8::1", 80),
         forwarding: Forwarding::Direct,
         weight: u16::MAX,
+        connections_max: None,
     };
     let tunnel = Destination {
         endpoint: endpoint("10.0.0.2", 53),
         forwarding: Forwarding::Tunnel,
         weight: 0,
+        connections_max: None,
     };
     for (capture, destination) in [
         (include_str!("../../captures/ipvs-add-dest-nat.hex"), nat()),
@@ -143,6 +146,34 @@ fn destinations_are_set_as_ipvsadm_does() {
             let (read, _) = FAMILY.decode_destination(&message).unwrap().unwrap();
             assert_eq!(read, destination);
         }
+    }
+}
+
+/// As `ipvsadm -x 4711 -y 4711` has it: the capture without limits, with both thresholds written in.
+#[test]
+fn limits_are_both_thresholds() {
+    let limited = Destination {
+        connections_max: Some(4711),
+        ..nat()
+    };
+    let ours = FAMILY
+        .add_destination(&web(), &limited)
+        .unwrap()
+        .to_bytes(1);
+    let mut theirs = bytes(include_str!("../../captures/ipvs-add-dest-nat.hex"));
+    // Lengths and numbers of the attributes (linux/ip_vs.h), each with a value of 0.
+    for number in [5_u8, 6] {
+        let unlimited = [8, 0, number, 0, 0, 0, 0, 0];
+        let thresholds = theirs.windows(8).rposition(|window| window == unlimited);
+        let at = thresholds.unwrap() + 4;
+        theirs[at..at + 4].copy_from_slice(&4711_u32.to_ne_bytes());
+    }
+    let nest = |request: &[u8]| request[request.len() - 16..].to_vec();
+    assert_eq!(nest(&ours), nest(&theirs));
+    for request in [ours, theirs] {
+        let message = messages(&request).next().unwrap().unwrap();
+        let (read, _) = FAMILY.decode_destination(&message).unwrap().unwrap();
+        assert_eq!(read, limited);
     }
 }
 

@@ -88,6 +88,14 @@ fn servers(config: &Config, position: usize, service: &Service, problems: &mut P
             );
         }
         destination(config, service, server.endpoint, path, problems);
+        if server.connections_max == Some(0) {
+            problems.add(
+                format!("services[{position}].servers[{order}].connections_max"),
+                &0,
+                "lets no connection in",
+                "write at least 1, leave it out for no limit, or write weight = 0 for no new connections",
+            );
+        }
     }
     if let Some(fallback) = service.fallback {
         let path = format!("services[{position}].fallback");

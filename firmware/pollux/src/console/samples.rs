@@ -116,6 +116,7 @@ pub fn service() -> ServiceStatus {
         endpoint: at(11, 80),
         forwarding: Forwarding::Nat,
         weight: Some(0),
+        connections_max: Some(1000),
         up: Some(false),
         fallback: false,
         active_connections: 3,

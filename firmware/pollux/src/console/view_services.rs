@@ -17,7 +17,7 @@ pub fn services(services: &[ServiceStatus]) -> String {
         let mut table = Table::new(
             2,
             &[
-                "server", "method", "weight", "check", "active", "inactive", "total",
+                "server", "method", "weight", "check", "active", "inactive", "limit", "total",
             ],
         );
         for server in &service.servers {
@@ -50,7 +50,7 @@ pub fn check(server: &ServerStatus) -> &'static str {
     }
 }
 
-fn row(server: &ServerStatus) -> [String; 7] {
+fn row(server: &ServerStatus) -> [String; 8] {
     [
         endpoint(server.endpoint),
         server.forwarding.name().into(),
@@ -60,6 +60,9 @@ fn row(server: &ServerStatus) -> [String; 7] {
         check(server).into(),
         server.active_connections.to_string(),
         server.inactive_connections.to_string(),
+        server
+            .connections_max
+            .map_or("-".into(), |limit| limit.to_string()),
         server.connections_total.to_string(),
     ]
 }
@@ -82,8 +85,8 @@ mod tests {
         assert_eq!(
             services(&[service()]),
             "tcp 10.0.0.100:80 wlc\n  \
-             server        method  weight  check  active  inactive  total\n  \
-             10.0.0.11:80  nat     0       DOWN   3       12        4711\n"
+             server        method  weight  check  active  inactive  limit  total\n  \
+             10.0.0.11:80  nat     0       DOWN   3       12        1000   4711\n"
         );
     }
 }

@@ -93,6 +93,7 @@ fn of_config(
             endpoint,
             forwarding: service.forwarding,
             weight: None,
+            connections_max: None,
             up,
             fallback,
             active_connections: 0,
@@ -144,6 +145,7 @@ fn in_kernel(destination: &Destination, counters: DestinationCounters) -> Server
         endpoint: destination.endpoint,
         forwarding: destination.forwarding,
         weight: Some(destination.weight),
+        connections_max: destination.connections_max,
         up: None,
         fallback: false,
         active_connections: counters.active_connections,
@@ -167,6 +169,7 @@ mod tests {
             endpoint: endpoint(server),
             forwarding: Forwarding::Nat,
             weight,
+            connections_max: None,
         };
         let counters = DestinationCounters {
             active_connections: 3,

@@ -40,6 +40,7 @@ pub fn balancer() -> Config {
     let server = |text| RealServer {
         endpoint: endpoint(text),
         weight: 1,
+        connections_max: None,
     };
     let wan = vec![
         attached(eth0(), "198.51.100.2/24"),

@@ -1,6 +1,6 @@
 //! Steps in words, for the log: `add address 10.0.0.2/24 to eth1`.
 
-use plan::kernel::{Address, Device, Route, ServiceKey, Step};
+use plan::kernel::{Address, Destination, Device, Route, ServiceKey, Step};
 use plan::ruleset::Ruleset;
 
 /// What a step does, as a phrase that completes `repaired: …` and `failed: …`.
@@ -25,21 +25,28 @@ pub fn of(step: &Step, devices: &[Device]) -> String {
         Step::EditService(service) => format!("change service {}", key(&service.key)),
         Step::DeleteService(service) => format!("delete service {}", key(service)),
         Step::AddDestination(service, server) => format!(
-            "add server {} with weight {} to {}",
+            "add server {} with {} to {}",
             server.endpoint,
-            server.weight,
+            share(server),
             key(service)
         ),
         Step::EditDestination(service, server) => format!(
-            "set server {} of {} to weight {}",
+            "set server {} of {} to {}",
             server.endpoint,
             key(service),
-            server.weight
+            share(server)
         ),
         Step::DeleteDestination(service, server) => {
             format!("delete server {server} from {}", key(service))
         }
     }
+}
+
+/// How much of a service's traffic a server takes.
+fn share(server: &Destination) -> String {
+    let limit = server.connections_max;
+    let limit = limit.map(|limit| format!(" and at most {limit} connections"));
+    format!("weight {}{}", server.weight, limit.unwrap_or_default())
 }
 
 fn ruleset_words(ruleset: &Ruleset) -> String {

@@ -461,6 +461,8 @@ pub struct ServerStatus {
     pub forwarding: Forwarding,
     /// As in the kernel; `None`: not there.
     pub weight: Option<u16>,
+    /// Most connections at a time, as in the kernel; `None`: no limit.
+    pub connections_max: Option<u32>,
     /// Its check's verdict; `None`: not checked, or not one of the config.
     pub up: Option<bool>,
     /// It is the service's fallback.

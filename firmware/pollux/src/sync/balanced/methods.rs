@@ -118,6 +118,7 @@ mod tests {
                     endpoint: endpoint(address, port),
                     forwarding,
                     weight: 1,
+                    connections_max: None,
                 })
                 .into(),
         }
