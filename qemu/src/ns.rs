@@ -148,6 +148,11 @@ pub fn ip_in(name: &str, lines: &str) -> Result<()> {
 
 /// Gives `input` to a command on its standard input and wants it to succeed.
 pub fn feed(command: &mut Command, input: &str) -> Result<()> {
+    ask(command, input).map(drop)
+}
+
+/// The same; gives what it printed.
+pub fn ask(command: &mut Command, input: &str) -> Result<String> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -163,7 +168,7 @@ pub fn feed(command: &mut Command, input: &str) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} with\n{input}\nfailed: {}", said.trim());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a command and wants it to succeed.

@@ -22,6 +22,7 @@ mod homeless;
 mod itself;
 mod judge;
 mod judge_firewall;
+mod judge_ruleset;
 mod large;
 mod leaving;
 mod links;

@@ -61,12 +61,14 @@ impl Tools {
     pub fn show(&self, medium: &Path) -> Result<String> {
         let mut command = Command::new(&self.polluxctl);
         command.arg("show").arg(medium);
-        let output = command.output().context("starting polluxctl")?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("{command:?} failed: {}", said.trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        said(&mut command)
+    }
+
+    /// The ruleset of `node` in the words of nft(8), as polluxctl makes it of a config.
+    pub fn rules(&self, config: &Path, node: &str) -> Result<String> {
+        let mut command = Command::new(&self.polluxctl);
+        command.args(["rules", "--node", node]).arg(config);
+        said(&mut command)
     }
 
     /// Makes an ISO that carries the config for `node`.
@@ -103,6 +105,11 @@ fn built(variable: &str) -> Result<PathBuf> {
 
 /// Runs a command to its end and wants it to succeed.
 pub fn finish(command: &mut Command) -> Result<()> {
+    said(command).map(drop)
+}
+
+/// The same; gives what it printed.
+fn said(command: &mut Command) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("starting {command:?}"))?;
@@ -110,7 +117,7 @@ pub fn finish(command: &mut Command) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} failed: {}", said.trim());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Makes a folder empty and there.

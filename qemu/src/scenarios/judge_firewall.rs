@@ -1,9 +1,11 @@
 //! What the firewall does and what it says. Real hosts try every kind of rule: accepted, refused, dropped, translated.
-//! Debian's nft and conntrack then say, on the box's own kernel, which rules and connections it holds, and each line of
-//! it must be in what our console says. Last, a flowtable: packets that pass it pass our kernel without the rules.
+//! Debian's nft and conntrack then say, on the boxes' own kernels, which rules and connections they hold, and each line of
+//! it must be in what our console says, and the ruleset what `polluxctl rules` promises. Last, a flowtable: packets that pass it pass our kernel without the rules.
 
+use super::judge_ruleset;
 use super::matrix::{self, Held};
 use super::stage::{Stage, ensure};
+use crate::net::NODES;
 use crate::pair::Pair;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -34,25 +36,32 @@ pub fn run(stage: &mut Stage) -> Result<()> {
         .world
         .timeline
         .note("testbed", "every row of the matrix is as the config means");
-    wait_alike(|| rules(&pair, active))?;
+    for node in 0..NODES.len() {
+        let outcome = wait_alike(|| judge_ruleset::views(&stage.world, &pair, node));
+        outcome
+            .with_context(|| format!("the ruleset of {node}, 0 is castor; {active} is active"))?;
+        wait_alike(|| rules(&pair, node))?;
+    }
     for (family, client) in CLIENTS {
         wait_alike(|| connections(&pair, active, family, client))?;
     }
     pass_flowtable(&pair, active, held)
 }
 
-/// What the judge says and what the console says, line by line.
-struct Views {
-    judge: BTreeSet<String>,
-    console: BTreeSet<String>,
+/// What the judge says and what we say, line by line.
+pub struct Views {
+    /// Debian's nft or conntrack.
+    pub judge: BTreeSet<String>,
+    /// The console or polluxctl.
+    pub ours: BTreeSet<String>,
 }
 
 /// Waits until both say the same, and something.
 fn wait_alike(look: impl Fn() -> Result<Views>) -> Result<()> {
     let deadline = Instant::now() + VERDICT_TIMEOUT;
     loop {
-        let Views { judge, console } = look()?;
-        if judge == console && !judge.is_empty() {
+        let Views { judge, ours } = look()?;
+        if judge == ours && !judge.is_empty() {
             return Ok(());
         }
         let only = |mine: &BTreeSet<String>, other| {
@@ -60,12 +69,12 @@ fn wait_alike(look: impl Fn() -> Result<Views>) -> Result<()> {
             lines.collect::<Vec<_>>().join("\n")
         };
         let found = format!(
-            "{} lines of the judge's; it alone says:\n{}\nthe console alone says:\n{}",
+            "{} lines of the judge's; it alone says:\n{}\nwe alone say:\n{}",
             judge.len(),
-            only(&judge, &console),
-            only(&console, &judge)
+            only(&judge, &ours),
+            only(&ours, &judge)
         );
-        let what = "judge and console should say the same";
+        let what = "the judge and we should say the same";
         ensure(Instant::now() < deadline, what, &found)?;
     }
 }
@@ -78,7 +87,7 @@ fn rules(pair: &Pair, node: usize) -> Result<Views> {
     let said = pair.machine(node)?.console.ask("firewall")?;
     Ok(Views {
         judge,
-        console: said_rules(&said),
+        ours: said_rules(&said),
     })
 }
 
@@ -178,7 +187,7 @@ fn connections(pair: &Pair, node: usize, family: &str, client: &str) -> Result<V
     };
     Ok(Views {
         judge: judge.collect(),
-        console: console.filter(is_from).collect(),
+        ours: console.filter(is_from).collect(),
     })
 }
 
