@@ -7,6 +7,7 @@ mod balancer;
 mod boots;
 mod cable_back;
 mod consoles;
+mod fail_back;
 mod faults;
 mod flows;
 mod flows_bulk;
@@ -79,7 +80,7 @@ const fn scenario(
 }
 
 /// In the order they run: those that share a pair stand together.
-const ALL: [Scenario; 67] = [
+const ALL: [Scenario; 68] = [
     scenario(
         "boot-bios-cd-floppy",
         "BIOS, ISO on CD, config on floppy",
@@ -358,6 +359,11 @@ const ALL: [Scenario; 67] = [
         flows_million::run,
     )
     .on_request(),
+    scenario(
+        "fail-back",
+        "the preferred box comes back: once it is in sync, no flow breaks",
+        fail_back::run,
+    ),
     scenario(
         "judge-firewall",
         "a packet matrix; nft and conntrack say what our console says",

@@ -23,7 +23,7 @@ pub fn ctrl_alt_del(stage: &mut Stage) -> Result<()> {
 }
 
 /// Heartbeats by multicast use the same port.
-const UNICAST: &str = "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00";
+pub const UNICAST: &str = "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00";
 
 /// What one that goes says while its twin lacks connections, and once it goes all the same.
 const WAITS: &str = "waiting for the twin to have all connections";
