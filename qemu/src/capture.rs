@@ -33,7 +33,7 @@ impl Capture {
             "-i",
             bridge,
             "-s",
-            "256",
+            "2048",
             "-U",
             "--immediate-mode",
             "-Z",

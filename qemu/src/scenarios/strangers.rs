@@ -2,6 +2,7 @@
 //! and noise. They are told to both boxes on each link, and what was recorded on a link is told on that very
 //! link. Each box must count every one of them among the rejected of the link in `status`, and nothing may move.
 
+use super::flows_weather::PORT;
 use super::stage::{Stage, ensure};
 use crate::capture::Capture;
 use crate::net::{INTRUDER, NODES, mac};
@@ -9,6 +10,7 @@ use crate::ns;
 use crate::pair::Pair;
 use anyhow::{Context, Result};
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,18 +58,33 @@ const UDP_LINKS: [Link; 3] = [
     },
 ];
 
+/// Where castor and pollux hear of connections.
+const TARGETS: [&str; 2] = ["172.16.0.2:695", "172.16.0.3:695"];
+/// Datagrams about connections that are recorded, at least: boxes at rest say something each 200 ms.
+const ABOUT_CONNECTIONS_MIN: usize = 5;
+/// Header and MAC of one of them.
+const WHOLE_BYTES: usize = 136;
+
+/// Why a box drops such a datagram, as its `status` begins to say.
+const TAKEN_BEFORE: &str = "datagram taken before";
+const TOO_SHORT: &str = "datagram too short";
+const OTHER_VERSION: &str = "datagram of another version";
+const WRONG_KEY: &str = "authentication failed";
+
 /// What is told to one box.
 #[derive(Clone)]
 struct Lies {
     /// By link as in UDP_LINKS.
     datagrams: [Vec<Vec<u8>>; 3],
     serial: Vec<u8>,
+    /// About connections, with the reason for which they are dropped.
+    connections: Vec<(&'static str, Vec<Vec<u8>>)>,
 }
 
 pub fn wrong_key(stage: &mut Stage) -> Result<()> {
     let other = "5a".repeat(32);
     let strangers = stage.fresh_pair(|config| config.key.clone_from(&other))?;
-    let lies = record(&strangers, &stage.logs)?;
+    let lies = record(&strangers, &stage.logs, WRONG_KEY)?;
     drop(strangers);
     let pair = stage.pair()?;
     tell(&pair, &lies)
@@ -75,7 +92,17 @@ pub fn wrong_key(stage: &mut Stage) -> Result<()> {
 
 pub fn replay(stage: &mut Stage) -> Result<()> {
     let pair = stage.pair()?;
-    let lies = record(&pair, &stage.logs)?;
+    let mut lies = record(&pair, &stage.logs, TAKEN_BEFORE)?;
+    for Lies { connections, .. } in &mut lies {
+        let whole: Vec<_> = connections
+            .iter()
+            .flat_map(|(_, said)| said.clone())
+            .collect();
+        let cut = whole.iter().filter_map(|said| said.get(..WHOLE_BYTES - 1));
+        let cut = cut.map(<[u8]>::to_vec).collect();
+        let longer = whole.iter().map(|said| [said, &[0][..]].concat()).collect();
+        connections.extend([(TOO_SHORT, cut), (WRONG_KEY, longer)]);
+    }
     tell(&pair, &lies)
 }
 
@@ -91,18 +118,27 @@ pub fn noise(stage: &mut Stage) -> Result<()> {
         .iter_mut()
         .step_by(40)
         .for_each(|byte| *byte = FRAME_END);
+    let of_sizes = |bytes: Range<usize>| -> Vec<_> {
+        let all = bytes.step_by(10).map(random_bytes);
+        // Those that begin as the truth does are dropped for another reason.
+        all.filter(|bytes| bytes.first() != Some(&1)).collect()
+    };
     let lies = Lies {
         datagrams: [0, 1, 2].map(datagrams),
         serial,
+        connections: vec![
+            (TOO_SHORT, of_sizes(1..WHOLE_BYTES)),
+            (OTHER_VERSION, of_sizes(WHOLE_BYTES..400)),
+        ],
     };
     tell(&pair, &[lies.clone(), lies])
 }
 
-/// What the twin of each box says on each link.
-fn record(pair: &Pair, logs: &Path) -> Result<[Lies; 2]> {
+/// What the twin of each box says on each link, and of connections; why these would be dropped if they were said again.
+fn record(pair: &Pair, logs: &Path, why: &'static str) -> Result<[Lies; 2]> {
     let start = |speaker: usize| -> Result<Vec<Capture>> {
-        let links = UDP_LINKS.iter().map(|link| {
-            let Link { network, port, .. } = link;
+        let links = UDP_LINKS.iter().map(|link| (link.network, link.port));
+        let links = links.chain([("sync", PORT)]).map(|(network, port)| {
             let filter = format!(
                 "ether src {} and udp dst port {port}",
                 mac(speaker, network)
@@ -116,7 +152,9 @@ fn record(pair: &Pair, logs: &Path) -> Result<[Lies; 2]> {
     std::thread::sleep(RECORD);
     let to = |victim: usize, captures: Vec<Capture>| -> Result<Lies> {
         let mut datagrams: [Vec<Vec<u8>>; 3] = Default::default();
-        for (said, capture) in datagrams.iter_mut().zip(captures) {
+        let mut about_connections = Vec::new();
+        let all = datagrams.iter_mut().chain([&mut about_connections]);
+        for (said, capture) in all.zip(captures) {
             let frames = capture.finish()?;
             let payloads = frames
                 .iter()
@@ -124,7 +162,14 @@ fn record(pair: &Pair, logs: &Path) -> Result<[Lies; 2]> {
             said.extend(payloads.take(FRAMES).map(<[u8]>::to_vec));
         }
         let serial = pair.modem.heard(1 - victim);
-        Ok(Lies { datagrams, serial })
+        let count = about_connections.len();
+        let what = "too few datagrams about connections were recorded";
+        ensure(count >= ABOUT_CONNECTIONS_MIN, what, &count.to_string())?;
+        Ok(Lies {
+            datagrams,
+            serial,
+            connections: vec![(why, about_connections)],
+        })
     };
     Ok([to(0, of_pollux)?, to(1, of_castor)?])
 }
@@ -141,8 +186,9 @@ fn random_bytes(count: usize) -> Vec<u8> {
     (0..count).map(|_| next()).collect()
 }
 
-/// Says to each box what is meant for it, on every link; each must count it, and nothing may move.
+/// Says to each box what is meant for it, on every link; each must count it, nothing may move, and both stay in sync.
 fn tell(pair: &Arc<Pair>, lies: &[Lies; 2]) -> Result<()> {
+    pair.wait_in_sync()?;
     let active = pair.active()?;
     let marks = pair.marks();
     for (victim, lies) in lies.iter().enumerate() {
@@ -150,8 +196,21 @@ fn tell(pair: &Arc<Pair>, lies: &[Lies; 2]) -> Result<()> {
             tell_on(pair, link, victim, datagrams)?;
         }
         tell_on_serial(pair, victim, &lies.serial)?;
+        for (why, datagrams) in &lies.connections {
+            tell_of_connections(pair, victim, why, datagrams)?;
+        }
     }
     pair.expect_quiet(marks, WATCH)?;
+    for (machine, mark) in pair.boxes.iter().zip(marks) {
+        let mut lines = machine.console.lines_since(mark).into_iter();
+        let lost = lines.find(|line| line.text.contains("not in sync"));
+        ensure(
+            lost.is_none(),
+            "the boxes should stay in sync",
+            &format!("{lost:?}"),
+        )?;
+    }
+    pair.wait_in_sync()?;
     pair.expect_active(active)
 }
 
@@ -161,6 +220,15 @@ fn tell_on(pair: &Pair, link: &Link, victim: usize, datagrams: &[Vec<u8>]) -> Re
     ensure(count == FRAMES, &what, &count.to_string())?;
     let before = rejected(pair, victim, link.name)?;
     let target = *link.targets.get(victim).context("a pair has two boxes")?;
+    say(target, datagrams)?;
+    let what = format!("rejected frames on {}", link.name);
+    wait_counted(victim, &what, before + count as u64, || {
+        rejected(pair, victim, link.name)
+    })
+}
+
+/// The intruder sends these to an address.
+fn say(target: &'static str, datagrams: &[Vec<u8>]) -> Result<()> {
     let datagrams = datagrams.to_vec();
     ns::within(INTRUDER, move || {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
@@ -169,8 +237,19 @@ fn tell_on(pair: &Pair, link: &Link, victim: usize, datagrams: &[Vec<u8>]) -> Re
             .iter()
             .try_for_each(|lie| socket.send_to(lie, target).map(drop))?;
         Ok(())
-    })?;
-    wait_counted(pair, victim, link.name, before + count as u64)
+    })
+}
+
+fn tell_of_connections(pair: &Pair, victim: usize, why: &str, datagrams: &[Vec<u8>]) -> Result<()> {
+    let before = dropped(pair, victim, why)?;
+    say(
+        TARGETS.get(victim).context("a pair has two boxes")?,
+        datagrams,
+    )?;
+    let what = format!("dropped: {why}");
+    wait_counted(victim, &what, before + datagrams.len() as u64, || {
+        dropped(pair, victim, why)
+    })
 }
 
 fn tell_on_serial(pair: &Pair, victim: usize, bytes: &[u8]) -> Result<()> {
@@ -187,18 +266,26 @@ fn tell_on_serial(pair: &Pair, victim: usize, bytes: &[u8]) -> Result<()> {
     }
     let before = rejected(pair, victim, SERIAL_LINK)?;
     pair.modem.inject(victim, &line)?;
-    wait_counted(pair, victim, SERIAL_LINK, before + count as u64)
+    let what = "rejected frames on the null modem";
+    wait_counted(victim, what, before + count as u64, || {
+        rejected(pair, victim, SERIAL_LINK)
+    })
 }
 
-fn wait_counted(pair: &Pair, node: usize, link: &str, wanted: u64) -> Result<()> {
+fn wait_counted(
+    node: usize,
+    what: &str,
+    wanted: u64,
+    count: impl Fn() -> Result<u64>,
+) -> Result<()> {
     let deadline = Instant::now() + COUNTED_TIMEOUT;
     loop {
-        let count = rejected(pair, node, link)?;
+        let count = count()?;
         if count >= wanted {
             return Ok(());
         }
         let name = NODES.get(node).copied().unwrap_or_default();
-        let what = format!("{name} should count {wanted} rejected frames on {link}");
+        let what = format!("{name} should count {wanted} {what}");
         ensure(Instant::now() < deadline, &what, &count.to_string())?;
     }
 }
@@ -209,4 +296,14 @@ fn rejected(pair: &Pair, node: usize, link: &str) -> Result<u64> {
     let last = row.split_whitespace().next_back();
     let count = last.and_then(|cell| cell.parse().ok());
     count.with_context(|| format!("no number of rejected frames in: {row}"))
+}
+
+/// Datagrams about connections that a box has dropped for this reason; `status` leaves zeros out.
+fn dropped(pair: &Pair, node: usize, why: &str) -> Result<u64> {
+    let status = pair.status(node)?;
+    let mut counts = status.iter().filter_map(|line| {
+        let (count, cause) = line.trim().split_once(" dropped: ")?;
+        cause.starts_with(why).then(|| count.parse::<u64>())
+    });
+    Ok(counts.next().transpose()?.unwrap_or(0))
 }
