@@ -13,6 +13,7 @@ mod stream;
 mod table;
 mod transfer;
 
+pub use flow::Ends;
 pub use outcome::Outcome;
 pub use table::RATE_SPAN;
 
@@ -24,7 +25,6 @@ use flow::Flow;
 use outcome::{not_begun, overdue, standing_still};
 use route::Route;
 use sockets::Servers;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -114,7 +114,8 @@ impl Flows {
         for Group { routes, pace, .. } in groups {
             for route in routes {
                 let socket = sockets::ask(*route)?;
-                let stream = add_stream(&self.shared, *route, *pace, socket.local_addr().ok());
+                let ends = Some((socket.local_addr()?, route.target(0)?));
+                let stream = add_stream(&self.shared, *route, *pace, ends);
                 self.shared.tell(Errand::Ask(socket, stream));
             }
         }
@@ -137,7 +138,8 @@ impl Flows {
 
     fn call(&self, route: Route, number: usize, pace: Pace) -> Result<()> {
         let socket = sockets::call(route, number)?;
-        let flow = add_flow(&self.shared, route, pace, socket.local_addr().ok());
+        let ends = Some((socket.local_addr()?, route.target(number)?));
+        let flow = add_flow(&self.shared, route, pace, ends);
         self.shared.tell(Errand::Call(socket, flow));
         Ok(())
     }
@@ -231,8 +233,8 @@ impl Flows {
         }
     }
 
-    /// From here on nothing is asked of those but `is_known` of where they come from. Gives how many TCP flows these are.
-    pub fn excuse(&self, is_known: impl Fn(SocketAddr) -> bool) -> usize {
+    /// From here on nothing is asked of those but whose ends are known. Gives how many TCP flows these are.
+    pub fn excuse(&self, is_known: impl Fn(Ends) -> bool) -> usize {
         lock(&self.shared.table).excuse(is_known)
     }
 
@@ -300,15 +302,15 @@ impl Drop for Flows {
     }
 }
 
-fn add_flow(shared: &Shared, route: Route, pace: Pace, from: Option<SocketAddr>) -> usize {
+fn add_flow(shared: &Shared, route: Route, pace: Pace, ends: Option<Ends>) -> usize {
     let flows = &mut lock(&shared.table).flows;
-    flows.push(Flow::new(route, pace, from, Instant::now()));
+    flows.push(Flow::new(route, pace, ends, Instant::now()));
     flows.len() - 1
 }
 
-fn add_stream(shared: &Shared, route: Route, pace: Pace, from: Option<SocketAddr>) -> usize {
+fn add_stream(shared: &Shared, route: Route, pace: Pace, ends: Option<Ends>) -> usize {
     let streams = &mut lock(&shared.table).datagrams;
-    streams.push(Datagrams::new(route, pace, from, Instant::now()));
+    streams.push(Datagrams::new(route, pace, ends, Instant::now()));
     streams.len() - 1
 }
 
@@ -318,7 +320,7 @@ mod tests {
     use super::route::Way;
     use super::*;
     use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
     const ROUTE: Route = Route {
         way: Way::Routed,

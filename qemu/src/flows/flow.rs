@@ -94,6 +94,9 @@ impl Silence {
     }
 }
 
+/// Where a caller calls from, and whom: many may call from one port.
+pub type Ends = (SocketAddr, SocketAddr);
+
 /// A TCP transfer in both directions.
 #[derive(Debug, Clone)]
 pub struct Flow {
@@ -105,19 +108,19 @@ pub struct Flow {
     pub halves: [Half; 2],
     /// Why it is no more.
     pub fault: Option<Fault>,
-    /// Where the caller calls from.
-    pub from: Option<SocketAddr>,
+    /// Whose it is.
+    pub ends: Option<Ends>,
     /// It may break.
     pub is_excused: bool,
 }
 
 impl Flow {
-    /// One that is about to begin, from `from`.
-    pub fn new(route: Route, pace: Pace, from: Option<SocketAddr>, now: Instant) -> Self {
+    /// One that is about to begin.
+    pub fn new(route: Route, pace: Pace, ends: Option<Ends>, now: Instant) -> Self {
         Flow {
             route,
             pace,
-            from,
+            ends,
             is_excused: false,
             halves: [Half::new(now); 2],
             fault: None,

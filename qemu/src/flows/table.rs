@@ -1,7 +1,7 @@
 //! What is known of every flow: written by the engine that carries them, read by whoever judges. No socket here.
 
 use super::Pace;
-use super::flow::{Flow, Side, Silence};
+use super::flow::{Ends, Flow, Side, Silence};
 use super::route::Route;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -37,19 +37,19 @@ pub struct Datagrams {
     pub last: Instant,
     /// How silent it was.
     silence: Silence,
-    /// Where the asking end asks from.
-    from: Option<SocketAddr>,
+    /// Whose it is.
+    ends: Option<Ends>,
     /// It may go astray.
     is_excused: bool,
 }
 
 impl Datagrams {
-    /// One that is about to begin, from `from`.
-    pub fn new(route: Route, pace: Pace, from: Option<SocketAddr>, now: Instant) -> Self {
+    /// One that is about to begin.
+    pub fn new(route: Route, pace: Pace, ends: Option<Ends>, now: Instant) -> Self {
         Datagrams {
             route,
             pace,
-            from,
+            ends,
             is_excused: false,
             sent: 0,
             answered: 0,
@@ -176,14 +176,14 @@ impl Table {
         self.judged_flows().all(|flow| flow.fault.is_none()) && streams.all(is_whole)
     }
 
-    /// From here on nothing is asked of those but `is_known` of where they come from. Gives how many TCP flows these are.
-    pub fn excuse(&mut self, is_known: impl Fn(SocketAddr) -> bool) -> usize {
-        let is_known = |from: Option<SocketAddr>| from.is_some_and(&is_known);
+    /// From here on nothing is asked of those but whose ends are known. Gives how many TCP flows these are.
+    pub fn excuse(&mut self, is_known: impl Fn(Ends) -> bool) -> usize {
+        let is_known = |ends: Option<Ends>| ends.is_some_and(&is_known);
         for flow in &mut self.flows {
-            flow.is_excused = !is_known(flow.from);
+            flow.is_excused = !is_known(flow.ends);
         }
         for stream in &mut self.datagrams {
-            stream.is_excused = !is_known(stream.from);
+            stream.is_excused = !is_known(stream.ends);
         }
         self.flows.iter().filter(|flow| flow.is_excused).count()
     }
@@ -311,16 +311,17 @@ mod tests {
     fn of_the_excused_nothing_is_asked() {
         let now = Instant::now();
         let mut table = Table::default();
-        let from = |port| SocketAddr::from(([192, 0, 2, 100], port));
+        let address = |port| SocketAddr::from(([192, 0, 2, 100], port));
+        let ends = |port| (address(1), address(port));
         for port in [1, 2] {
-            let mut flow = Flow::new(ROUTE, Pace::default(), Some(from(port)), now);
+            let mut flow = Flow::new(ROUTE, Pace::default(), Some(ends(port)), now);
             flow.note_fault(Fault::Reset("by the heir".into()));
             table.flows.push(flow);
         }
-        assert_eq!(table.excuse(|known| known == from(1)), 1);
+        assert_eq!(table.excuse(|known| known == ends(1)), 1);
         assert!(!table.is_clean());
         assert_eq!(table.still_flows(Whom::Busy, now).count(), 1);
-        assert_eq!(table.excuse(|known| known == from(3)), 2);
+        assert_eq!(table.excuse(|known| known == ends(3)), 2);
         assert!(table.is_clean());
         assert_eq!(table.excused_broken(), 2);
     }

@@ -4,6 +4,7 @@
 use super::flows::Act;
 use super::flows_weather::PORT;
 use super::stage::{Stage, ensure, line_with};
+use crate::flows::Ends;
 use crate::flows::route::Way;
 use crate::pair::{BOOT_TIMEOUT, Pair, ROLE_TIMEOUT, is_active};
 use crate::weather::Weather;
@@ -38,7 +39,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
         "the heir should say that it lacks some",
         connections,
     )?;
-    let excused = act.flows.excuse(|from| told.contains(&from));
+    let excused = act.flows.excuse(|ends| told.contains(&ends));
     act.flows.forget_stalls();
     pair.machine(active)?.power_cut();
     let line = heir
@@ -60,7 +61,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 }
 
 /// The same, once what arrived is in the kernel.
-fn wait_known(pair: &Pair, node: usize) -> Result<BTreeSet<SocketAddr>> {
+fn wait_known(pair: &Pair, node: usize) -> Result<BTreeSet<Ends>> {
     let deadline = Instant::now() + ROLE_TIMEOUT;
     loop {
         let all = known(pair, node)?;
@@ -72,22 +73,29 @@ fn wait_known(pair: &Pair, node: usize) -> Result<BTreeSet<SocketAddr>> {
     }
 }
 
-/// Where the connections come from that the kernel of a box holds, as conntrack(8) says.
-fn known(pair: &Pair, node: usize) -> Result<BTreeSet<SocketAddr>> {
+/// Who calls whom by the connections that the kernel of a box holds, as conntrack(8) says.
+fn known(pair: &Pair, node: usize) -> Result<BTreeSet<Ends>> {
     let mut all = BTreeSet::new();
     for family in ["ipv4", "ipv6"] {
         // Only what is wanted: a serial line is slow.
         let command = format!(
-            "conntrack -L -f {family} 2>&1 | sed -E 's/^[^=]*src=([^ ]+) dst=[^ ]+ sport=([0-9]+) .*/\\1 \\2/'"
+            "conntrack -L -f {family} 2>&1 | sed -E 's/^[^=]*src=([^ ]+) dst=([^ ]+) sport=([0-9]+) dport=([0-9]+) .*/\\1 \\3 \\2 \\4/'"
         );
         let lines = pair.shell(node, &command)?;
-        all.extend(lines.iter().filter_map(|line| origin(line)));
+        all.extend(lines.iter().filter_map(|line| ends(line)));
     }
     Ok(all)
 }
 
-fn origin(line: &str) -> Option<SocketAddr> {
-    let (address, port) = line.trim_end().split_once(' ')?;
-    let address: IpAddr = address.parse().ok()?;
-    Some(SocketAddr::new(address, port.parse().ok()?))
+/// Address and port of the one, then of the other.
+fn ends(line: &str) -> Option<Ends> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let [from, from_port, to, to_port] = words.as_slice() else {
+        return None;
+    };
+    let end = |address: &str, port: &str| -> Option<SocketAddr> {
+        let address: IpAddr = address.parse().ok()?;
+        Some(SocketAddr::new(address, port.parse().ok()?))
+    };
+    Some((end(from, from_port)?, end(to, to_port)?))
 }
