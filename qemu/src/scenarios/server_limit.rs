@@ -48,7 +48,10 @@ pub fn run(stage: &mut Stage) -> Result<()> {
         let what = "the heir should send the full server no more";
         ensure(name != FULL, what, &name)?;
     }
-    wait_row(&pair, 1 - active)
+    wait_row(&pair, 1 - active)?;
+    let told = console.ask("connections 10.0.0.11")?.join("\n");
+    let is_listed = told.contains("1 of ") && told.contains("192.0.2.10:80 10.0.0.11:80");
+    ensure(is_listed, "the console should list its connection", &told)
 }
 
 fn ask(talk: &mut Talk) -> Result<String> {

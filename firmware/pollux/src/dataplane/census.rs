@@ -1,15 +1,24 @@
-//! The console's look at all connections: read from the kernel piece by piece, a few each turn, since a million of
-//! them take seconds. What is kept meanwhile is bounded: sums, the openers seen first, some connections to show.
+//! The console's look at all connections: those that the kernel tracks, then those that it balances, read piece by piece, a
+//! few each turn, since a million of them take seconds. What is kept meanwhile is bounded: sums, the openers seen first,
+//! some connections to show.
 
 use crate::ipc::control::tables::{ConnectionLine, ConnectionQuery, ConnectionReport, Talker};
 use netlink::conntrack::{Event, FlowRef, Kind, Ports, Tuple};
+use netlink::ipvs::sync_message::listing::{self, Listed};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use sys::conntrack::{Dump, Progress};
 use sys::netlink::Error;
 
 /// Pieces read in one turn of the worker: some milliseconds.
 const PIECES_PER_TURN: usize = 16;
+/// As many lines take some 2 ms.
+const LINES_PER_TURN: usize = 512;
+
+/// Balanced connections, which the kernel does not track; absent without IPVS.
+const BALANCED: &str = "/proc/net/ip_vs_conn";
 
 /// Openers that are weighed; of more, the later ones are left out and the report says so.
 const OPENERS_MAX: usize = 1 << 15;
@@ -22,8 +31,14 @@ const CONNECTIONS_MAX: usize = 40;
 pub struct Census {
     /// Whom the answer is for.
     pub request: u32,
-    dump: Dump,
+    source: Source,
     tally: Tally,
+}
+
+/// What is being read.
+enum Source {
+    Tracked(Dump),
+    Balanced(BufReader<File>),
 }
 
 impl Census {
@@ -31,25 +46,126 @@ impl Census {
     pub fn begin(request: u32, query: ConnectionQuery) -> Result<Self, Error> {
         Ok(Census {
             request,
-            dump: Dump::begin(Kind::Flow)?,
+            source: Source::Tracked(Dump::begin(Kind::Flow)?),
             tally: Tally::new(query),
         })
     }
 
     /// Goes on for a turn; the report once all has been seen.
     pub fn advance(&mut self) -> Result<Option<ConnectionReport>, Error> {
-        for _ in 0..PIECES_PER_TURN {
-            let tally = &mut self.tally;
-            let progress = self.dump.step(|event| {
-                if let Event::Flow(_, flow) = event {
-                    tally.take(flow);
+        let tally = &mut self.tally;
+        match &mut self.source {
+            Source::Tracked(dump) => {
+                for _ in 0..PIECES_PER_TURN {
+                    let progress = dump.step(|event| {
+                        if let Event::Flow(_, flow) = event {
+                            tally.take(&Seen::tracked(flow));
+                        }
+                    })?;
+                    if progress == Progress::Done {
+                        let Ok(file) = File::open(BALANCED) else {
+                            return Ok(Some(tally.report()));
+                        };
+                        self.source = Source::Balanced(BufReader::new(file));
+                        break;
+                    }
                 }
-            })?;
-            if progress == Progress::Done {
-                return Ok(Some(tally.report()));
+                Ok(None)
+            }
+            Source::Balanced(lines) => {
+                let is_done = take_lines(lines, tally);
+                Ok(is_done.then(|| tally.report()))
             }
         }
-        Ok(None)
+    }
+}
+
+/// Reads some lines; whether they were the last ones. The list ends early where it can't be read.
+fn take_lines(lines: &mut impl BufRead, tally: &mut Tally) -> bool {
+    let mut line = Vec::new();
+    for _ in 0..LINES_PER_TURN {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).unwrap_or_default() == 0 {
+            return true;
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        match listing::parse(text) {
+            Ok(Some(listed)) if !listed.is_template() => tally.take(&Seen::balanced(&listed)),
+            // Persistence is no connection, nor is the heading.
+            _ => {}
+        }
+    }
+    false
+}
+
+/// A connection of either kind.
+struct Seen<'a> {
+    protocol: u8,
+    from: End,
+    to: End,
+    /// Who really answers, and to whom.
+    answer: [End; 2],
+    is_translated: bool,
+    state: Option<&'a str>,
+    timeout_s: u32,
+    bytes: u64,
+}
+
+type End = (IpAddr, Option<u16>);
+
+impl<'a> Seen<'a> {
+    fn tracked(flow: &'a FlowRef<'_>) -> Self {
+        let counters = flow.counters.unwrap_or_default();
+        let bytes = counters.iter().map(|one| one.bytes);
+        Seen {
+            protocol: flow.original.protocol,
+            from: source(&flow.original),
+            to: destination(&flow.original),
+            answer: [source(&flow.reply), destination(&flow.reply)],
+            is_translated: flow.is_translated(),
+            state: flow.state.and_then(|state| state.name()),
+            timeout_s: flow.lifetime_s(),
+            bytes: bytes.fold(0, u64::saturating_add),
+        }
+    }
+
+    /// The balancer counts bytes for each server, not for each connection.
+    fn balanced(listed: &Listed<'_>) -> Self {
+        let end = |(address, port)| (address, Some(port));
+        Seen {
+            protocol: listed.protocol(),
+            from: end(listed.client()),
+            to: end(listed.service()),
+            answer: [end(listed.server()), end(listed.client())],
+            is_translated: true,
+            state: listed.state_name(),
+            timeout_s: listed.timeout_s(),
+            bytes: 0,
+        }
+    }
+
+    fn is_wanted(&self, query: &ConnectionQuery) -> bool {
+        let [server, client] = self.answer;
+        let ends = [self.from, self.to, server, client];
+        query.protocol.is_none_or(|number| number == self.protocol)
+            && query
+                .address
+                .is_none_or(|address| ends.iter().any(|end| end.0 == address))
+            && query
+                .port
+                .is_none_or(|port| ends.iter().any(|end| end.1 == Some(port)))
+    }
+
+    fn line(&self) -> ConnectionLine {
+        ConnectionLine {
+            protocol: self.protocol,
+            from: self.from,
+            to: self.to,
+            translated: self.is_translated.then_some(self.answer),
+            state: self.state.map(String::from),
+            timeout_s: self.timeout_s,
+            bytes: self.bytes,
+        }
     }
 }
 
@@ -72,21 +188,17 @@ impl Tally {
         }
     }
 
-    fn take(&mut self, flow: &FlowRef<'_>) {
+    fn take(&mut self, seen: &Seen<'_>) {
         self.report.total += 1;
-        if !is_wanted(&self.query, flow) {
+        if !seen.is_wanted(&self.query) {
             return;
         }
-        let counters = flow.counters.unwrap_or_default();
-        let bytes = counters
-            .iter()
-            .fold(0_u64, |sum, one| sum.saturating_add(one.bytes));
         self.report.matching += 1;
-        self.report.bytes = self.report.bytes.saturating_add(bytes);
-        *self.protocols.entry(flow.original.protocol).or_default() += 1;
-        self.weigh(flow.original.source(), bytes);
+        self.report.bytes = self.report.bytes.saturating_add(seen.bytes);
+        *self.protocols.entry(seen.protocol).or_default() += 1;
+        self.weigh(seen.from.0, seen.bytes);
         if !self.query.is_all() && self.report.connections.len() < CONNECTIONS_MAX {
-            self.report.connections.push(line(flow, bytes));
+            self.report.connections.push(seen.line());
         }
     }
 
@@ -121,22 +233,6 @@ impl Tally {
     }
 }
 
-fn is_wanted(query: &ConnectionQuery, flow: &FlowRef<'_>) -> bool {
-    let ends = [flow.original, flow.reply].map(|tuple| [source(&tuple), destination(&tuple)]);
-    let any = |wanted: &dyn Fn(&End) -> bool| ends.iter().flatten().any(wanted);
-    query
-        .protocol
-        .is_none_or(|number| number == flow.original.protocol)
-        && query
-            .address
-            .is_none_or(|address| any(&|end| end.0 == address))
-        && query
-            .port
-            .is_none_or(|port| any(&|end| end.1 == Some(port)))
-}
-
-type End = (IpAddr, Option<u16>);
-
 fn source(tuple: &Tuple) -> End {
     let port = match tuple.ports {
         Ports::Ports { source, .. } => Some(source),
@@ -153,15 +249,36 @@ fn destination(tuple: &Tuple) -> End {
     (tuple.destination(), port)
 }
 
-fn line(flow: &FlowRef<'_>, bytes: u64) -> ConnectionLine {
-    let answer = [source(&flow.reply), destination(&flow.reply)];
-    ConnectionLine {
-        protocol: flow.original.protocol,
-        from: source(&flow.original),
-        to: destination(&flow.original),
-        translated: flow.is_translated().then_some(answer),
-        state: flow.state.and_then(|state| state.name()).map(String::from),
-        timeout_s: flow.lifetime_s(),
-        bytes,
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_connections_count_and_their_templates_do_not() {
+        let mut lines =
+            &b"Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n\
+            TCP C0000201 C350 C000020A 0050 0A00000B 1F90 ESTABLISHED     898\n\
+            TCP C0000201 0000 C000020A 0050 0A00000B 1F90 ASSURED         298\n\
+            UDP C0000202 0FA0 C000020A 0007 0A00000C 0007 UDP             298\n"[..];
+        let query = ConnectionQuery {
+            address: Some("10.0.0.11".parse().unwrap()),
+            ..ConnectionQuery::default()
+        };
+        let mut tally = Tally::new(query);
+        assert!(take_lines(&mut lines, &mut tally));
+        let report = tally.report();
+        assert_eq!((report.total, report.matching), (2, 1));
+        let end = |address: &str, port| (address.parse().unwrap(), Some(port));
+        let line = ConnectionLine {
+            protocol: 6,
+            from: end("192.0.2.1", 50_000),
+            to: end("192.0.2.10", 80),
+            translated: Some([end("10.0.0.11", 8080), end("192.0.2.1", 50_000)]),
+            state: Some("ESTABLISHED".into()),
+            timeout_s: 898,
+            bytes: 0,
+        };
+        assert_eq!(report.connections, [line]);
     }
 }

@@ -123,6 +123,13 @@ impl Entry<'_> {
         self.flags & METHOD_MASK == TUNNEL
     }
 
+    /// Address and port of the client; port 0 for a template.
+    #[must_use]
+    pub fn client(&self) -> (IpAddr, u16) {
+        let [client, ..] = self.addresses.ends();
+        (client, self.client_port)
+    }
+
     /// Address and port of the virtual service.
     #[must_use]
     pub fn service(&self) -> (IpAddr, u16) {

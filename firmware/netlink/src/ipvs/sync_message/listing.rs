@@ -107,6 +107,31 @@ impl<'a> Listed<'a> {
         self.entry.protocol
     }
 
+    /// Address and port of the client; port 0 for a template.
+    #[must_use]
+    pub fn client(&self) -> (IpAddr, u16) {
+        self.entry.client()
+    }
+
+    /// The kernel's word for its state; a connection of UDP has none.
+    #[must_use]
+    pub fn state_name(&self) -> Option<&'static str> {
+        let states: &[_] = match self.entry.protocol {
+            _ if self.is_template() => &TEMPLATE_STATES,
+            TCP => &TCP_STATES,
+            SCTP => &SCTP_STATES,
+            _ => &[],
+        };
+        let known = states.iter().find(|(_, state)| *state == self.entry.state);
+        known.map(|(name, _)| *name)
+    }
+
+    /// Seconds that it is remembered without another packet.
+    #[must_use]
+    pub fn timeout_s(&self) -> u32 {
+        self.entry.timeout_s
+    }
+
     /// Address and port of the virtual service.
     #[must_use]
     pub fn service(&self) -> (IpAddr, u16) {
@@ -258,6 +283,11 @@ mod tests {
         let v6 = read(v6);
         assert_eq!(v6.service(), (address("2001:db8::10"), 80));
         assert_eq!(v6.server(), (address("fd00::11"), 80));
+        assert_eq!(v6.client(), (address("2001:db8::1"), 60_740));
+        assert_eq!(
+            (v6.state_name(), v6.timeout_s()),
+            (Some("ESTABLISHED"), 898)
+        );
         let v6_is_half_open = v6.is_half_open();
         let direct = v6.entry(Forwarding::Direct);
         assert_eq!(
