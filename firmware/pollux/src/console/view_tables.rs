@@ -64,7 +64,7 @@ pub fn connections(report: &ConnectionReport) -> String {
     };
     out.push_str(&talkers(&report.talkers));
     if report.is_partial {
-        out.push_str("  (there are more openers than this list can weigh)\n");
+        out.push_str("  (there are more than this list can weigh)\n");
     }
     out.push_str(&each(&report.connections));
     let shown = u64::try_from(report.connections.len()).unwrap_or(u64::MAX);
@@ -106,7 +106,9 @@ fn each(connections: &[ConnectionLine]) -> String {
             protocol::name(connection.protocol),
             connection.state.clone().unwrap_or_default(),
             connection.timeout_s.to_string(),
-            connection.bytes.to_string(),
+            connection
+                .bytes
+                .map_or("-".into(), |bytes| bytes.to_string()),
             way,
         ]);
     }
@@ -172,7 +174,7 @@ mod tests {
                 translated: Some([(address(3), Some(8080)), (address(1), Some(5))]),
                 state: Some("ESTABLISHED".into()),
                 timeout_s: 9,
-                bytes: 900,
+                bytes: Some(900),
             }],
         };
         assert_eq!(

@@ -14,8 +14,10 @@ use sys::netlink::Error;
 
 /// Pieces read in one turn of the worker: some milliseconds.
 const PIECES_PER_TURN: usize = 16;
-/// As many lines take some 2 ms.
-const LINES_PER_TURN: usize = 512;
+/// The kernel begins anew for each page of some 60 lines: as many take some milliseconds in a large table.
+const LINES_PER_TURN: usize = 128;
+/// Of more the later ones are left out, and the report says so: the time that they take grows with their square.
+const LINES_MAX: usize = 1 << 16;
 
 /// Balanced connections, which the kernel does not track; absent without IPVS.
 const BALANCED: &str = "/proc/net/ip_vs_conn";
@@ -38,7 +40,7 @@ pub struct Census {
 /// What is being read.
 enum Source {
     Tracked(Dump),
-    Balanced(BufReader<File>),
+    Balanced(BufReader<File>, usize),
 }
 
 impl Census {
@@ -66,26 +68,31 @@ impl Census {
                         let Ok(file) = File::open(BALANCED) else {
                             return Ok(Some(tally.report()));
                         };
-                        self.source = Source::Balanced(BufReader::new(file));
+                        self.source = Source::Balanced(BufReader::new(file), 0);
                         break;
                     }
                 }
                 Ok(None)
             }
-            Source::Balanced(lines) => {
-                let is_done = take_lines(lines, tally);
+            Source::Balanced(lines, count) => {
+                *count += LINES_PER_TURN;
+                let is_too_long = *count > LINES_MAX;
+                tally.report.is_partial |= is_too_long;
+                let is_done = is_too_long || take_lines(lines, tally);
                 Ok(is_done.then(|| tally.report()))
             }
         }
     }
 }
 
-/// Reads some lines; whether they were the last ones. The list ends early where it can't be read.
+/// Reads some lines; whether they were the last ones.
 fn take_lines(lines: &mut impl BufRead, tally: &mut Tally) -> bool {
     let mut line = Vec::new();
     for _ in 0..LINES_PER_TURN {
         line.clear();
-        if lines.read_until(b'\n', &mut line).unwrap_or_default() == 0 {
+        let read = lines.read_until(b'\n', &mut line);
+        tally.report.is_partial |= read.is_err();
+        if read.unwrap_or_default() == 0 {
             return true;
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -108,7 +115,8 @@ struct Seen<'a> {
     is_translated: bool,
     state: Option<&'a str>,
     timeout_s: u32,
-    bytes: u64,
+    /// Both ways; `None` where nobody counts them.
+    bytes: Option<u64>,
 }
 
 type End = (IpAddr, Option<u16>);
@@ -125,11 +133,11 @@ impl<'a> Seen<'a> {
             is_translated: flow.is_translated(),
             state: flow.state.and_then(|state| state.name()),
             timeout_s: flow.lifetime_s(),
-            bytes: bytes.fold(0, u64::saturating_add),
+            bytes: Some(bytes.fold(0, u64::saturating_add)),
         }
     }
 
-    /// The balancer counts bytes for each server, not for each connection.
+    /// The balancer counts the bytes of servers, not of connections.
     fn balanced(listed: &Listed<'_>) -> Self {
         let end = |(address, port)| (address, Some(port));
         Seen {
@@ -140,7 +148,7 @@ impl<'a> Seen<'a> {
             is_translated: true,
             state: listed.state_name(),
             timeout_s: listed.timeout_s(),
-            bytes: 0,
+            bytes: None,
         }
     }
 
@@ -194,9 +202,10 @@ impl Tally {
             return;
         }
         self.report.matching += 1;
-        self.report.bytes = self.report.bytes.saturating_add(seen.bytes);
+        let bytes = seen.bytes.unwrap_or_default();
+        self.report.bytes = self.report.bytes.saturating_add(bytes);
         *self.protocols.entry(seen.protocol).or_default() += 1;
-        self.weigh(seen.from.0, seen.bytes);
+        self.weigh(seen.from.0, bytes);
         if !self.query.is_all() && self.report.connections.len() < CONNECTIONS_MAX {
             self.report.connections.push(seen.line());
         }
@@ -224,7 +233,8 @@ impl Tally {
             .protocols
             .sort_by_key(|&(number, count)| (core::cmp::Reverse(count), number));
         report.talkers = self.openers.drain().map(|(_, talker)| talker).collect();
-        let weight = |talker: &Talker| (talker.bytes, talker.connections, talker.address);
+        // Of what is balanced bytes are not counted.
+        let weight = |talker: &Talker| (talker.connections, talker.bytes, talker.address);
         report
             .talkers
             .sort_by_key(|talker| core::cmp::Reverse(weight(talker)));
@@ -277,7 +287,7 @@ mod tests {
             translated: Some([end("10.0.0.11", 8080), end("192.0.2.1", 50_000)]),
             state: Some("ESTABLISHED".into()),
             timeout_s: 898,
-            bytes: 0,
+            bytes: None,
         };
         assert_eq!(report.connections, [line]);
     }

@@ -62,9 +62,9 @@ pub struct ConnectionReport {
     pub protocols: Vec<(u8, u64)>,
     /// Bytes of those wanted.
     pub bytes: u64,
-    /// Who opened most of them, in bytes, most first.
+    /// Who opened most of them, most first.
     pub talkers: Vec<Talker>,
-    /// Some openers were left out of `talkers`: there are too many.
+    /// Some openers were left out of `talkers`, or balanced connections of the sums: there are too many.
     pub is_partial: bool,
     /// Some of those wanted.
     pub connections: Vec<ConnectionLine>,
@@ -96,6 +96,6 @@ pub struct ConnectionLine {
     pub state: Option<String>,
     /// Seconds that it is remembered without another packet.
     pub timeout_s: u32,
-    /// What it carried.
-    pub bytes: u64,
+    /// What it carried; `None` for a balanced one, whose bytes the kernel counts by server.
+    pub bytes: Option<u64>,
 }
