@@ -299,7 +299,8 @@ pub struct RealServer {
     pub endpoint: Endpoint,
     /// 0 to 65535; 0 takes no new connections.
     pub weight: u16,
-    /// Most connections at a time, those just ended included; the next go to other servers. `None`: no limit.
+    /// Most connections at a time, those included that ended minutes ago at most; the next go to other servers, and are
+    /// refused where all are full. Clients that `persistence_s` keeps here come in all the same. `None`: no limit.
     pub connections_max: Option<u32>,
 }
 

@@ -72,7 +72,8 @@ pub(super) fn decode(
     let method = dest.u32(DestinationAttribute::Forwarding).ok_or(bad)? & METHOD_MASK;
     let method = METHODS.iter().find(|(_, number)| *number == method);
     let weight = dest.u32(DestinationAttribute::Weight).ok_or(bad)?;
-    let connections_max = dest.u32(DestinationAttribute::UpperThreshold);
+    let upper = dest.u32(DestinationAttribute::UpperThreshold);
+    let lower = dest.u32(DestinationAttribute::LowerThreshold);
     let destination = Destination {
         endpoint: Endpoint {
             address: inet_address_of(family, address).ok_or(bad)?,
@@ -83,7 +84,12 @@ pub(super) fn decode(
         forwarding: method.map_or(Forwarding::Direct, |(forwarding, _)| *forwarding),
         // Ours fit 16 bits; a stranger's heavier one is as heavy as can be.
         weight: u16::try_from(weight).unwrap_or(u16::MAX),
-        connections_max: connections_max.filter(|limit| *limit > 0),
+        // Two that differ are not ours: 0, which no config has, so that they are set anew.
+        connections_max: match (upper.unwrap_or(0), lower.unwrap_or(0)) {
+            (0, 0) => None,
+            (upper, lower) if upper == lower => Some(upper),
+            _ => Some(0),
+        },
     };
     let counters = DestinationCounters {
         active_connections: dest
