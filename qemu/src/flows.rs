@@ -233,8 +233,9 @@ impl Flows {
         }
     }
 
-    /// From here on nothing is asked of those but whose ends are known. Gives how many TCP flows these are.
-    pub fn excuse(&self, is_known: impl Fn(Ends) -> bool) -> usize {
+    /// From here on nothing is asked of those but which are known by protocol and ends. Gives how many TCP flows these
+    /// are.
+    pub fn excuse(&self, is_known: impl Fn(&'static str, Ends) -> bool) -> usize {
         lock(&self.shared.table).excuse(is_known)
     }
 

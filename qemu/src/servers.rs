@@ -57,7 +57,7 @@ impl Servers {
             "daemon off; master_process off; user root; pid {dir}/pid; error_log {dir}/error.log;
 events {{ worker_connections 512; }}
 http {{
-  access_log off; server_tokens off; default_type text/plain;
+  access_log off; server_tokens off; keepalive_timeout 600; default_type text/plain;
   client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
   uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
   server {{

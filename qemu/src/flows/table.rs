@@ -176,14 +176,14 @@ impl Table {
         self.judged_flows().all(|flow| flow.fault.is_none()) && streams.all(is_whole)
     }
 
-    /// From here on nothing is asked of those but whose ends are known. Gives how many TCP flows these are.
-    pub fn excuse(&mut self, is_known: impl Fn(Ends) -> bool) -> usize {
-        let is_known = |ends: Option<Ends>| ends.is_some_and(&is_known);
+    /// From here on nothing is asked of those but which are known by protocol and ends. Gives how many TCP flows these
+    /// are.
+    pub fn excuse(&mut self, is_known: impl Fn(&'static str, Ends) -> bool) -> usize {
         for flow in &mut self.flows {
-            flow.is_excused = !is_known(flow.ends);
+            flow.is_excused = !flow.ends.is_some_and(|ends| is_known("tcp", ends));
         }
         for stream in &mut self.datagrams {
-            stream.is_excused = !is_known(stream.ends);
+            stream.is_excused = !stream.ends.is_some_and(|ends| is_known("udp", ends));
         }
         self.flows.iter().filter(|flow| flow.is_excused).count()
     }
@@ -318,10 +318,13 @@ mod tests {
             flow.note_fault(Fault::Reset("by the heir".into()));
             table.flows.push(flow);
         }
-        assert_eq!(table.excuse(|known| known == ends(1)), 1);
+        assert_eq!(
+            table.excuse(|protocol, known| (protocol, known) == ("tcp", ends(1))),
+            1
+        );
         assert!(!table.is_clean());
         assert_eq!(table.still_flows(Whom::Busy, now).count(), 1);
-        assert_eq!(table.excuse(|known| known == ends(3)), 2);
+        assert_eq!(table.excuse(|_, known| known == ends(3)), 2);
         assert!(table.is_clean());
         assert_eq!(table.excused_broken(), 2);
     }

@@ -19,7 +19,7 @@ const IDLE: usize = 2;
 /// From word to word of a flow that rests: half of the time after which the firewall of the config forgets it.
 const REST: Duration = Duration::from_secs(20);
 /// A kernel takes up no connection in its midst: a flow that passes the firewall breaks unless the box was told of it.
-const NOTHING_BY_ITSELF: &str = "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
+pub const NOTHING_BY_ITSELF: &str = "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
 /// How long after a takeover the last flow may still stand still: TCP asks again after pauses that double.
 const GO_ON_TIMEOUT: Duration = Duration::from_secs(15);
 

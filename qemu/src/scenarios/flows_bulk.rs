@@ -1,7 +1,7 @@
 //! The active box dies in the very moment in which it tells its twin everything: the twin came back just before. It takes
 //! over all the same, and what it was told of lives on. What it was not told of it can't know, and it says so.
 
-use super::flows::Act;
+use super::flows::{Act, NOTHING_BY_ITSELF};
 use super::flows_weather::PORT;
 use super::stage::{Stage, ensure, line_with};
 use crate::flows::Ends;
@@ -15,6 +15,8 @@ use std::time::Instant;
 
 /// Ways of connections that the firewall knows of.
 const WAYS: [Way; 3] = [Way::Routed, Way::Masqueraded, Way::Translated];
+/// As conntrack(8) names its protocol, and who calls whom.
+type Connection = (String, Ends);
 /// So many full datagrams of the news arrive: about a third.
 pub const FULL: u64 = 5;
 
@@ -30,6 +32,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
     heir.power_on()?;
     weather.wait_over(BOOT_TIMEOUT)?;
     crate::door::wait_open(&heir.door, door)?;
+    pair.shell(1 - active, NOTHING_BY_ITSELF)?;
     let told = wait_known(&pair, 1 - active)?;
     let status = pair.status(1 - active)?;
     let connections = line_with(&status, "connections: ")?;
@@ -39,7 +42,9 @@ pub fn run(stage: &mut Stage) -> Result<()> {
         "the heir should say that it lacks some",
         connections,
     )?;
-    let excused = act.flows.excuse(|ends| told.contains(&ends));
+    let excused = act
+        .flows
+        .excuse(|protocol, ends| told.contains(&(protocol.to_owned(), ends)));
     act.flows.forget_stalls();
     pair.machine(active)?.power_cut();
     let line = heir
@@ -61,7 +66,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 }
 
 /// The same, once what arrived is in the kernel.
-fn wait_known(pair: &Pair, node: usize) -> Result<BTreeSet<Ends>> {
+fn wait_known(pair: &Pair, node: usize) -> Result<BTreeSet<Connection>> {
     let deadline = Instant::now() + ROLE_TIMEOUT;
     loop {
         let all = known(pair, node)?;
@@ -73,29 +78,30 @@ fn wait_known(pair: &Pair, node: usize) -> Result<BTreeSet<Ends>> {
     }
 }
 
-/// Who calls whom by the connections that the kernel of a box holds, as conntrack(8) says.
-fn known(pair: &Pair, node: usize) -> Result<BTreeSet<Ends>> {
+/// The connections that the kernel of a box holds, as conntrack(8) says.
+fn known(pair: &Pair, node: usize) -> Result<BTreeSet<Connection>> {
     let mut all = BTreeSet::new();
     for family in ["ipv4", "ipv6"] {
         // Only what is wanted: a serial line is slow.
         let command = format!(
-            "conntrack -L -f {family} 2>&1 | sed -E 's/^[^=]*src=([^ ]+) dst=([^ ]+) sport=([0-9]+) dport=([0-9]+) .*/\\1 \\3 \\2 \\4/'"
+            "conntrack -L -f {family} 2>&1 | sed -E 's/^([a-z]+) [^=]*src=([^ ]+) dst=([^ ]+) sport=([0-9]+) dport=([0-9]+) .*/\\1 \\2 \\4 \\3 \\5/'"
         );
         let lines = pair.shell(node, &command)?;
-        all.extend(lines.iter().filter_map(|line| ends(line)));
+        all.extend(lines.iter().filter_map(|line| connection(line)));
     }
     Ok(all)
 }
 
-/// Address and port of the one, then of the other.
-fn ends(line: &str) -> Option<Ends> {
+/// Its protocol, then address and port of the one, then of the other.
+fn connection(line: &str) -> Option<Connection> {
     let words: Vec<_> = line.split_whitespace().collect();
-    let [from, from_port, to, to_port] = words.as_slice() else {
+    let [protocol, from, from_port, to, to_port] = words.as_slice() else {
         return None;
     };
     let end = |address: &str, port: &str| -> Option<SocketAddr> {
         let address: IpAddr = address.parse().ok()?;
         Some(SocketAddr::new(address, port.parse().ok()?))
     };
-    Some((end(from, from_port)?, end(to, to_port)?))
+    let ends = (end(from, from_port)?, end(to, to_port)?);
+    Some(((*protocol).to_owned(), ends))
 }

@@ -2,10 +2,11 @@
 //! begins anew from a port that the heir holds to be in use, a flow that ends while its box is dead, and an order to
 //! take over given to a box that is just being told everything.
 
-use super::flows::Act;
+use super::flows::{Act, NOTHING_BY_ITSELF};
 use super::flows_bulk::FULL;
 use super::flows_weather::PORT;
 use super::stage::{Stage, ensure};
+use crate::door;
 use crate::flows::route::{Route, WAYS, Way};
 use crate::net::{CLIENT, NODES};
 use crate::ns;
@@ -140,12 +141,14 @@ fn route_by(v4: &str, v6: &str) -> Result<()> {
 fn rejoin_hastily(act: &Act, dead: usize) -> Result<()> {
     let machine = act.pair.machine(dead)?;
     let weather = Weather::start_until("sync", PORT, 1 - dead, FULL)?;
-    let mark = machine.console.mark();
+    let (mark, door) = (machine.console.mark(), machine.door.mark());
     machine.power_on()?;
     weather.wait_over(BOOT_TIMEOUT)?;
     machine
         .console
         .wait_for(mark, "`standby, ready`", BOOT_TIMEOUT, is_standing)?;
+    door::wait_open(&machine.door, door)?;
+    act.pair.shell(dead, NOTHING_BY_ITSELF)?;
     let answer = machine.console.ask("takeover")?.join("\n");
     let what = "an order amid the bulk should wait for the rest of it";
     ensure(

@@ -1,6 +1,7 @@
 //! What the firewall does and what it says. Real hosts try every kind of rule: accepted, refused, dropped, translated.
 //! Debian's nft and conntrack then say, on the boxes' own kernels, which rules and connections they hold, and each line of
-//! it must be in what our console says, and the ruleset what `polluxctl rules` promises. Last, a flowtable: packets that pass it pass our kernel without the rules.
+//! it must be in what our console says, and the ruleset what `polluxctl rules` promises. Last, a flowtable: packets that
+//! pass it pass our kernel without the rules.
 
 use super::judge_ruleset;
 use super::matrix::{self, Held};
@@ -36,10 +37,9 @@ pub fn run(stage: &mut Stage) -> Result<()> {
         .world
         .timeline
         .note("testbed", "every row of the matrix is as the config means");
-    for node in 0..NODES.len() {
+    for (node, name) in NODES.iter().enumerate() {
         let outcome = wait_alike(|| judge_ruleset::views(&stage.world, &pair, node));
-        outcome
-            .with_context(|| format!("the ruleset of {node}, 0 is castor; {active} is active"))?;
+        outcome.with_context(|| format!("the ruleset of {name}"))?;
         wait_alike(|| rules(&pair, node))?;
     }
     for (family, client) in CLIENTS {

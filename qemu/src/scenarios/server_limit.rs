@@ -3,7 +3,6 @@
 
 use super::stage::{Stage, ensure};
 use super::talk::Talk;
-use crate::net::NODES;
 use crate::pair::{Pair, ROLE_TIMEOUT, is_active};
 use crate::servers::PORT_NAT;
 use anyhow::Result;
@@ -31,9 +30,10 @@ pub fn run(stage: &mut Stage) -> Result<()> {
     let full = names.iter().filter(|name| *name == FULL).count();
     let what = "the server with a limit should have one connection";
     ensure(full == 1, what, &names.join(" "))?;
-    (0..NODES.len()).try_for_each(|node| wait_row(&pair, node))?;
-
     let active = pair.active()?;
+    wait_row(&pair, active)?;
+    wait_told(&pair, 1 - active)?;
+    wait_row(&pair, 1 - active)?;
     let console = &pair.machine(1 - active)?.console;
     let mark = console.mark();
     pair.machine(active)?.power_cut();
@@ -57,6 +57,20 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 fn ask(talk: &mut Talk) -> Result<String> {
     talk.ask()?;
     talk.expect_answer("a connection should be answered")
+}
+
+/// Waits until a box knows all connections.
+fn wait_told(pair: &Pair, node: usize) -> Result<()> {
+    let deadline = Instant::now() + TOLD_TIMEOUT;
+    loop {
+        let lines = pair.shell(node, "ipvsadm -Lnc")?;
+        let open = lines.iter().filter(|line| line.contains(" ESTABLISHED "));
+        if open.count() == TALKS {
+            return Ok(());
+        }
+        let what = "the standby should be told of each connection";
+        ensure(Instant::now() < deadline, what, &lines.join("\n"))?;
+    }
 }
 
 /// Waits until the kernel of a box says that the server is full.
