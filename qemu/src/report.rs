@@ -107,7 +107,7 @@ impl Report {
         }
         if self.datagrams_corrupt > 0 || self.streams_moved > 0 {
             failures.push(format!(
-                "{} datagrams were altered, {} streams of them moved to another server",
+                "datagrams altered: {}; streams of them moved to another server: {}",
                 self.datagrams_corrupt, self.streams_moved
             ));
         }

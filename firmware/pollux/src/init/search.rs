@@ -125,7 +125,7 @@ impl Search {
             "{PROBES_MAX} drives and partitions are being read: \
              take away drives that hold no config, or plug it in again later"
         );
-        Err(Failure::during("passed over, like any after it")(why))
+        Err(Failure::during("passed over for now")(why))
     }
 
     /// Whether the device is being read; what comes of that is out of date then.

@@ -10,10 +10,13 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
 /// What lies behind the pair.
 const SERVER: &str = "198.51.100.100:7000";
 const BLOCK_BYTES: usize = 4096;
+/// Between two blocks: the daemons need the processor, too.
+const PACE: Duration = Duration::from_millis(1);
 
 /// Rules as of a strict firewall: new connections from clients only, known ones both ways, translated to the virtual
 /// address; what belongs to none is dropped.
@@ -161,6 +164,7 @@ fn client() {
         stream.read_exact(&mut echoed).unwrap();
         assert!(block == echoed, "block {number} came back as another one");
         number += 1;
+        thread::sleep(PACE);
         if number.is_multiple_of(100) {
             println!("blocks {number}");
         }

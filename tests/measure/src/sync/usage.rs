@@ -22,8 +22,12 @@ pub(super) fn of_tree(process: i32) -> Result<Usage> {
         cpu_s: cpu_s(process)?,
         rss_mb: rss_mb(process)?,
     };
-    for child in children(process)? {
-        let child = of_tree(child)?;
+    // A child that ends meanwhile is none.
+    for child in children(process)?
+        .into_iter()
+        .map(of_tree)
+        .filter_map(Result::ok)
+    {
         usage.cpu_s += child.cpu_s;
         usage.rss_mb += child.rss_mb;
     }
