@@ -224,8 +224,12 @@ fn connections(firewall: &Firewall, problems: &mut Problems) {
         let path = "firewall.connections.max".into();
         problems.within(path, max.into(), CONNECTIONS, " connections");
     }
-    for (phase, seconds) in &connections.timeouts_s {
+    for (order, (phase, seconds)) in connections.timeouts_s.iter().enumerate() {
         let path = format!("firewall.connections.timeouts_s.{}", phase.name());
+        let phases = connections.timeouts_s.iter().map(|(phase, _)| *phase);
+        if is_repeated(phases, order, phase) {
+            problems.add(path.clone(), &phase.name(), "is there twice", "keep one");
+        }
         problems.within(path, (*seconds).into(), (1, TIMEOUT_MAX_S), " seconds");
     }
 }

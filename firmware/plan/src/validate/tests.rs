@@ -476,3 +476,17 @@ fn bounds_of_connections_that_nothing_tracks_are_a_concern() {
     }];
     assert_eq!(concerns(&config), []);
 }
+
+/// TOML has each key once; an image might hold it twice.
+#[test]
+fn a_timeout_stands_once() {
+    use crate::config::firewall::Phase;
+    let mut config = pair();
+    config.firewall.connections.timeouts_s = alloc::vec![(Phase::Udp, 10), (Phase::Udp, 20)];
+    let problems = validate(&config).unwrap_err();
+    let found: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    assert_eq!(
+        found,
+        ["firewall.connections.timeouts_s.udp: udp is there twice: keep one"]
+    );
+}
