@@ -23,6 +23,8 @@ const PATIENCE_AIRTIMES: u32 = 5;
 /// For so long a start of the peer may talk without proving that it hears us: that is how every start
 /// begins. From then on something is wrong.
 const GREETING: Duration = Duration::from_secs(1);
+/// Starts that are answered from beat to beat, if as many are heard.
+const GREETINGS_PER_BEAT: u32 = 4;
 /// Bits on the line for a byte, 8N1.
 const BITS_PER_BYTE: u64 = 10;
 
@@ -280,6 +282,14 @@ impl Link {
         self.next_beat = self.next_beat.min(earliest);
     }
 
+    /// Answers a start that was not heard before soon, while it is the last one heard: captures of others that come
+    /// oftener than our beats would take the echo from it for as long as they come.
+    fn greet(&mut self, now: Instant) {
+        let pause = self.airtime.max(self.beat / GREETINGS_PER_BEAT);
+        let earliest = self.sent_at.map_or(now, |sent| now.max(sent + pause));
+        self.next_beat = self.next_beat.min(earliest);
+    }
+
     /// The peer, which waits for `dead` at least, may have taken this link for silent: so long ago is the
     /// last frame that was sent.
     #[must_use]
@@ -343,6 +353,7 @@ impl Link {
             _ => {
                 self.heard = Some(Heard::first(beat, now));
                 self.proven = None;
+                self.greet(now);
             }
         }
         self.received = self.received.saturating_add(1);

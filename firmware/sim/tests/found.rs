@@ -4,7 +4,7 @@
 use sim::{Schedule, run};
 
 /// The seed, and what was wrong: the protocol or the simulator.
-const FOUND: [(u64, &str); 25] = [
+const FOUND: [(u64, &str); 26] = [
     (
         125_754,
         "the simulator: a peer that had lost its power did hold the addresses before",
@@ -104,6 +104,10 @@ const FOUND: [(u64, &str); 25] = [
     (
         7_759_163,
         "the protocol: a handover to a worker that was started anew, with one link cut",
+    ),
+    (
+        23_867_981,
+        "the protocol: old frames that came oftener than beats kept a worker that was started anew from its peer",
     ),
 ];
 

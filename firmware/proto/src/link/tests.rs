@@ -213,6 +213,27 @@ fn who_talks_first_and_proves_nothing_does_not_keep_the_peer_out() {
     }
 }
 
+/// A link that has just come back after a start, and a stranger who plays captures more often than it beats.
+#[test]
+fn a_start_is_answered_before_the_next_capture_turns_the_echo_away() {
+    let mut link = link();
+    let now = send(&mut link, 1);
+    let ms = Duration::from_millis;
+    let capture = |sequence| beat(99, sequence, Some((98, 7)));
+    let _ = link.receive(now + ms(1), &capture(1), MINE);
+    // No more of them than one in a quarter of a beat.
+    assert!(!link.is_due(now + ms(12)) && link.is_due(now + ms(13)));
+    let _ = link.receive(now + ms(10), &beat(PEER, 1, None), MINE);
+    assert!(link.is_due(now + ms(13)));
+    let told = link.number_frame(now + ms(13));
+    assert_eq!(told.heard, Some((PEER, 1)));
+    let _ = link.receive(now + ms(24), &capture(2), MINE);
+    // Of a start that is known already news wait for the next beat.
+    link.number_frame(now + ms(26));
+    let _ = link.receive(now + ms(47), &capture(3), MINE);
+    assert!(!link.is_due(now + ms(75)) && link.is_due(now + ms(76)));
+}
+
 #[test]
 fn a_genuine_restart_is_followed_at_once() {
     let mut link = link();
