@@ -276,16 +276,18 @@ impl Link {
 
     /// Sends the next beat as soon as the line has carried the last one: there is news.
     pub fn hurry(&mut self, now: Instant) {
-        let earliest = self
-            .sent_at
-            .map_or(now, |sent| now.max(sent + self.airtime));
-        self.next_beat = self.next_beat.min(earliest);
+        self.send_after(now, self.airtime);
     }
 
     /// Answers a start that was not heard before soon, while it is the last one heard: captures of others that come
     /// oftener than our beats would take the echo from it for as long as they come.
     fn greet(&mut self, now: Instant) {
         let pause = self.airtime.max(self.beat / GREETINGS_PER_BEAT);
+        self.send_after(now, pause);
+    }
+
+    /// Sends the next beat no later than so long after the last one.
+    fn send_after(&mut self, now: Instant, pause: Duration) {
         let earliest = self.sent_at.map_or(now, |sent| now.max(sent + pause));
         self.next_beat = self.next_beat.min(earliest);
     }
