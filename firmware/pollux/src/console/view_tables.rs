@@ -64,7 +64,7 @@ pub fn connections(report: &ConnectionReport) -> String {
     };
     out.push_str(&talkers(&report.talkers));
     if report.is_partial {
-        out.push_str("  (there are more than this list can weigh)\n");
+        out.push_str("  (there are more than are counted here)\n");
     }
     out.push_str(&each(&report.connections));
     let shown = u64::try_from(report.connections.len()).unwrap_or(u64::MAX);

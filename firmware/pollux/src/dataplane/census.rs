@@ -40,7 +40,11 @@ pub struct Census {
 /// What is being read.
 enum Source {
     Tracked(Dump),
-    Balanced(BufReader<File>, usize),
+    Balanced {
+        lines: BufReader<File>,
+        /// That were read, to a turn's.
+        count: usize,
+    },
 }
 
 impl Census {
@@ -68,13 +72,14 @@ impl Census {
                         let Ok(file) = File::open(BALANCED) else {
                             return Ok(Some(tally.report()));
                         };
-                        self.source = Source::Balanced(BufReader::new(file), 0);
+                        let lines = BufReader::new(file);
+                        self.source = Source::Balanced { lines, count: 0 };
                         break;
                     }
                 }
                 Ok(None)
             }
-            Source::Balanced(lines, count) => {
+            Source::Balanced { lines, count } => {
                 *count += LINES_PER_TURN;
                 let is_too_long = *count > LINES_MAX;
                 tally.report.is_partial |= is_too_long;
@@ -97,9 +102,12 @@ fn take_lines(lines: &mut impl BufRead, tally: &mut Tally) -> bool {
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         match listing::parse(text) {
-            Ok(Some(listed)) if !listed.is_template() => tally.take(&Seen::balanced(&listed)),
-            // Persistence is no connection, nor is the heading.
-            _ => {}
+            // Persistence is no connection.
+            Ok(Some(listed)) if listed.is_template() => {}
+            Ok(Some(listed)) => tally.take(&Seen::balanced(&listed)),
+            // The heading, and those that are not established.
+            Ok(None) => {}
+            Err(_) => tally.report.is_partial = true,
         }
     }
     false
@@ -270,6 +278,7 @@ mod tests {
             &b"Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n\
             TCP C0000201 C350 C000020A 0050 0A00000B 1F90 ESTABLISHED     898\n\
             TCP C0000201 0000 C000020A 0050 0A00000B 1F90 ASSURED         298\n\
+            TCP C0000203 C350 C000020A 0050 0A00000B 1F90 SYN_SENT         59\n\
             UDP C0000202 0FA0 C000020A 0007 0A00000C 0007 UDP             298\n"[..];
         let query = ConnectionQuery {
             address: Some("10.0.0.11".parse().unwrap()),
@@ -279,6 +288,7 @@ mod tests {
         assert!(take_lines(&mut lines, &mut tally));
         let report = tally.report();
         assert_eq!((report.total, report.matching), (2, 1));
+        assert!(!report.is_partial);
         let end = |address: &str, port| (address.parse().unwrap(), Some(port));
         let line = ConnectionLine {
             protocol: 6,
@@ -290,5 +300,9 @@ mod tests {
             bytes: None,
         };
         assert_eq!(report.connections, [line]);
+
+        let mut torn = &b"TCP C0000201 C350\n"[..];
+        let mut tally = Tally::new(ConnectionQuery::default());
+        assert!(take_lines(&mut torn, &mut tally) && tally.report().is_partial);
     }
 }

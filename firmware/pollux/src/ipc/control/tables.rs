@@ -64,7 +64,8 @@ pub struct ConnectionReport {
     pub bytes: u64,
     /// Who opened most of them, most first.
     pub talkers: Vec<Talker>,
-    /// Some openers were left out of `talkers`, or balanced connections of the sums: there are too many.
+    /// Some openers were left out of `talkers`, or balanced connections of the sums: there are too many, or they could
+    /// not be read.
     pub is_partial: bool,
     /// Some of those wanted.
     pub connections: Vec<ConnectionLine>,
