@@ -7,7 +7,7 @@ use crate::config::{
     Service,
 };
 use crate::firewall;
-use crate::kernel::{self, Address, Destination, Device, ServiceKey, State};
+use crate::kernel::{self, Address, Destination, Device, ServiceKey, State, Thresholds};
 use crate::sysctl;
 use crate::virtual_mac::{self, seat_of};
 use alloc::string::String;
@@ -227,11 +227,11 @@ fn balanced(service: &Service, is_up: impl Fn(usize) -> bool) -> kernel::Service
             port: service.port,
         },
     };
-    let destination = |endpoint, weight, connections_max| Destination {
+    let destination = |endpoint, weight, limit| Destination {
         endpoint,
         forwarding: service.forwarding,
         weight,
-        connections_max,
+        thresholds: Thresholds::at_most(limit),
     };
     let servers = service.servers.iter().enumerate();
     let mut destinations: Vec<_> = servers

@@ -88,8 +88,34 @@ pub struct Destination {
     pub forwarding: Forwarding,
     /// 0: no new connections.
     pub weight: u16,
-    /// Most connections at a time, both of IPVS_DEST_ATTR_U_THRESH and _L_THRESH; `None`: no limit.
-    pub connections_max: Option<u32>,
+    /// When it is full, and when it takes clients again.
+    pub thresholds: Thresholds,
+}
+
+/// Connections at which a real server gets no new clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Thresholds {
+    /// From so many on it is full (IPVS_DEST_ATTR_U_THRESH); 0: never.
+    pub upper: u32,
+    /// Below so many it no longer is (IPVS_DEST_ATTR_L_THRESH); 0: below three quarters of `upper`.
+    pub lower: u32,
+}
+
+impl Thresholds {
+    /// At most `connections` at a time; `None`: no limit. Both are alike, so that whoever leaves makes room for one
+    /// (ip_vs_unbind_dest).
+    pub fn at_most(connections: Option<u32>) -> Self {
+        let connections = connections.unwrap_or(0);
+        Self {
+            upper: connections,
+            lower: connections,
+        }
+    }
+
+    /// Most connections at a time; `None`: no limit.
+    pub fn connections_max(self) -> Option<u32> {
+        (self.upper != 0).then_some(self.upper)
+    }
 }
 
 /// What the kernel counts for a destination, for the console only.

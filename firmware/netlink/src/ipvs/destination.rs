@@ -8,7 +8,7 @@ use crate::error::{DecodeError, EncodeError};
 use neli::genl::{GenlAttrHandle, Nlattr};
 use neli::types::{Buffer, GenlBuffer};
 use plan::config::{Endpoint, Forwarding};
-use plan::kernel::{Destination, DestinationCounters};
+use plan::kernel::{Destination, DestinationCounters, Thresholds};
 
 /// IP_VS_CONN_F_MASQ, _TUNNEL and _DROUTE.
 const METHODS: [(Forwarding, u32); 3] = [
@@ -27,21 +27,20 @@ pub(super) fn key(endpoint: &Endpoint) -> Result<Attribute, EncodeError> {
     nest(CommandAttribute::Dest, identity(endpoint))
 }
 
-/// All that NEW_DEST and SET_DEST want; tunnels are IP-in-IP, the default. With one threshold alone the kernel would let
-/// nobody in again before a quarter had left; with both alike, whoever leaves makes room for one (ip_vs_unbind_dest).
+/// All that NEW_DEST and SET_DEST want; tunnels are IP-in-IP, the default.
 pub(super) fn full(destination: &Destination) -> Result<Attribute, EncodeError> {
     let method = METHODS
         .iter()
         .find(|(known, _)| *known == destination.forwarding);
-    let connections_max = destination.connections_max.unwrap_or(0);
+    let Thresholds { upper, lower } = destination.thresholds;
     let rest = [
         generic_attribute(
             DestinationAttribute::Forwarding,
             method.map_or(0, |(_, n)| *n),
         ),
         generic_attribute(DestinationAttribute::Weight, u32::from(destination.weight)),
-        generic_attribute(DestinationAttribute::UpperThreshold, connections_max),
-        generic_attribute(DestinationAttribute::LowerThreshold, connections_max),
+        generic_attribute(DestinationAttribute::UpperThreshold, upper),
+        generic_attribute(DestinationAttribute::LowerThreshold, lower),
     ];
     nest(
         CommandAttribute::Dest,
@@ -72,8 +71,7 @@ pub(super) fn decode(
     let method = dest.u32(DestinationAttribute::Forwarding).ok_or(bad)? & METHOD_MASK;
     let method = METHODS.iter().find(|(_, number)| *number == method);
     let weight = dest.u32(DestinationAttribute::Weight).ok_or(bad)?;
-    let upper = dest.u32(DestinationAttribute::UpperThreshold);
-    let lower = dest.u32(DestinationAttribute::LowerThreshold);
+    let threshold = |attribute| dest.u32(attribute).unwrap_or(0);
     let destination = Destination {
         endpoint: Endpoint {
             address: inet_address_of(family, address).ok_or(bad)?,
@@ -84,11 +82,9 @@ pub(super) fn decode(
         forwarding: method.map_or(Forwarding::Direct, |(forwarding, _)| *forwarding),
         // Ours fit 16 bits; a stranger's heavier one is as heavy as can be.
         weight: u16::try_from(weight).unwrap_or(u16::MAX),
-        // Two that differ are not ours: 0, which no config has, so that they are set anew.
-        connections_max: match (upper.unwrap_or(0), lower.unwrap_or(0)) {
-            (0, 0) => None,
-            (upper, lower) if upper == lower => Some(upper),
-            _ => Some(0),
+        thresholds: Thresholds {
+            upper: threshold(DestinationAttribute::UpperThreshold),
+            lower: threshold(DestinationAttribute::LowerThreshold),
         },
     };
     let counters = DestinationCounters {

@@ -5,6 +5,7 @@ use crate::capture::assert_sends;
 use crate::capture::{bytes, decoded, noise};
 use crate::message::messages;
 use plan::config::{Forwarding, Protocol, Scheduler};
+use plan::kernel::Thresholds;
 use proptest::prelude::*;
 
 #[test]
@@ -57,7 +58,7 @@ fn nat() -> Destination {
         endpoint,
         forwarding: Forwarding::Nat,
         weight: 3,
-        connections_max: None,
+        thresholds: Thresholds::default(),
     }
 }
 
@@ -117,13 +118,13 @@ fn destinations_are_set_as_ipvsadm_does() {
         endpoint: endpoint("2001:db8::1", 80),
         forwarding: Forwarding::Direct,
         weight: u16::MAX,
-        connections_max: None,
+        thresholds: Thresholds::default(),
     };
     let tunnel = Destination {
         endpoint: endpoint("10.0.0.2", 53),
         forwarding: Forwarding::Tunnel,
         weight: 0,
-        connections_max: None,
+        thresholds: Thresholds::default(),
     };
     for (capture, destination) in [
         (include_str!("../../captures/ipvs-add-dest-nat.hex"), nat()),
@@ -153,7 +154,7 @@ fn destinations_are_set_as_ipvsadm_does() {
 #[test]
 fn limits_are_both_thresholds() {
     let limited = Destination {
-        connections_max: Some(4711),
+        thresholds: Thresholds::at_most(Some(4711)),
         ..nat()
     };
     let ours = FAMILY
@@ -174,6 +175,22 @@ fn limits_are_both_thresholds() {
         let message = messages(&request).next().unwrap().unwrap();
         let (read, _) = FAMILY.decode_destination(&message).unwrap().unwrap();
         assert_eq!(read, limited);
+    }
+}
+
+/// Thresholds that somebody else set: 3 and none, as fuzzing once had them become others.
+#[test]
+fn thresholds_that_differ_are_read_as_they_are() {
+    for (upper, lower) in [(3, 0), (0, 3), (3, 2)] {
+        let strange = Destination {
+            thresholds: Thresholds { upper, lower },
+            ..nat()
+        };
+        let request = FAMILY.add_destination(&web(), &strange).unwrap();
+        let request = request.to_bytes(1);
+        let message = messages(&request).next().unwrap().unwrap();
+        let (read, _) = FAMILY.decode_destination(&message).unwrap().unwrap();
+        assert_eq!(read, strange);
     }
 }
 

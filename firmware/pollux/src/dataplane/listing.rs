@@ -145,7 +145,7 @@ fn in_kernel(destination: &Destination, counters: DestinationCounters) -> Server
         endpoint: destination.endpoint,
         forwarding: destination.forwarding,
         weight: Some(destination.weight),
-        connections_max: destination.connections_max,
+        connections_max: destination.thresholds.connections_max(),
         up: None,
         fallback: false,
         active_connections: counters.active_connections,
@@ -163,13 +163,14 @@ mod tests {
     use super::*;
     use crate::dataplane::samples::{balancer, endpoint};
     use plan::config::Forwarding;
+    use plan::kernel::Thresholds;
 
     fn held(service: &Service, servers: &[(&str, u16)]) -> Held {
         let destination = |&(server, weight): &(&str, u16)| Destination {
             endpoint: endpoint(server),
             forwarding: Forwarding::Nat,
             weight,
-            connections_max: None,
+            thresholds: Thresholds::default(),
         };
         let counters = DestinationCounters {
             active_connections: 3,

@@ -44,7 +44,7 @@ pub fn of(step: &Step, devices: &[Device]) -> String {
 
 /// How much of a service's traffic a server takes.
 fn share(server: &Destination) -> String {
-    let limit = server.connections_max;
+    let limit = server.thresholds.connections_max();
     let limit = limit.map(|limit| format!(" and at most {limit} connections"));
     format!("weight {}{}", server.weight, limit.unwrap_or_default())
 }

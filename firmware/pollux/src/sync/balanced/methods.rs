@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use netlink::ipvs::sync_message::listing::parse;
     use plan::config::Endpoint;
-    use plan::kernel::{Destination, ServiceKey};
+    use plan::kernel::{Destination, ServiceKey, Thresholds};
 
     fn service(port: u16, servers: [(&str, Forwarding); 2]) -> Service {
         let endpoint = |address: &str, port| Endpoint {
@@ -118,7 +118,7 @@ mod tests {
                     endpoint: endpoint(address, port),
                     forwarding,
                     weight: 1,
-                    connections_max: None,
+                    thresholds: Thresholds::default(),
                 })
                 .into(),
         }
