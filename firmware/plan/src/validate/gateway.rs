@@ -4,7 +4,7 @@
 use super::Problems;
 use super::network::own_addresses;
 use crate::config::firewall::{Side, Translation, TranslationKind};
-use crate::config::{Config, Forwarding, Service};
+use crate::config::{Config, Forwarding, Prefix, Service};
 use alloc::format;
 use core::net::IpAddr;
 
@@ -92,7 +92,7 @@ impl Network<'_> {
         };
         let is_from = traffic.from.contains(&side)
             || traffic.from.contains(&Side::Any) && !traffic.to.contains(&side);
-        is_of_family && is_from && self.own_has(|_| true)
+        is_of_family && is_from && self.own_has(has_room_for_hosts)
     }
 
     fn is_neighbour(self, address: IpAddr) -> bool {
@@ -100,7 +100,7 @@ impl Network<'_> {
     }
 
     /// Whether a box's own address here, of this family, is so.
-    fn own_has(self, is_so: impl Fn(crate::config::Prefix) -> bool) -> bool {
+    fn own_has(self, is_so: impl Fn(Prefix) -> bool) -> bool {
         let mut own =
             (0..self.config.nodes.len()).flat_map(|node| own_addresses(self.config, node));
         own.any(|(position, own)| {
@@ -109,13 +109,19 @@ impl Network<'_> {
     }
 }
 
+/// A network between two boxes and nobody else, as heartbeats have, has none.
+fn has_room_for_hosts(own: Prefix) -> bool {
+    let bits = if own.address.is_ipv4() { 32 } else { 128 };
+    own.length.saturating_add(2) < bits
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::super::{Problem, concerns};
     use super::*;
+    use crate::config::VirtualAddress;
     use crate::config::firewall::{Addresses, Families, Peer, Traffic, Zone};
-    use crate::config::{Prefix, VirtualAddress};
     use crate::samples::{endpoint, pair, prefix, service};
     use alloc::string::{String, ToString};
     use alloc::vec;
@@ -204,6 +210,21 @@ mod tests {
         }
         let ipv6 = with_zones(masquerade(Families::Ipv6), vec![]);
         assert_eq!(found(&ipv6), [""; 0]);
+        // Heartbeats alone, in a zone that `from = "any"` takes in.
+        let mut between_two = with_zones(masquerade(Families::Ipv4), vec![]);
+        between_two.firewall.translations[0].traffic.from = vec![Side::Any];
+        assert_eq!(found(&between_two), [LAN]);
+        for interface in &mut between_two.interfaces {
+            for prefix in interface
+                .on
+                .iter_mut()
+                .flatten()
+                .flat_map(|on| &mut on.addresses)
+            {
+                prefix.length = 30;
+            }
+        }
+        assert_eq!(found(&between_two), [""; 0]);
         let outside: IpAddr = [198, 51, 100, 10].into();
         let first = outside;
         let source = TranslationKind::Source {
