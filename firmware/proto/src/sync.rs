@@ -171,6 +171,8 @@ pub struct Engine {
     incarnation: u64,
     table: u64,
     index: Index,
+    /// Connections in this kernel's balancer.
+    balanced: u32,
     slab: Slab,
     flights: Flights,
     next_sequence: u64,
@@ -215,6 +217,7 @@ impl Engine {
             incarnation: settings.incarnation,
             table: settings.table,
             index: Index::new(),
+            balanced: 0,
             slab: Slab::new(),
             flights: Flights::new(now),
             // Numbers of different starts lie apart, so that what is remembered of an earlier one means nothing.

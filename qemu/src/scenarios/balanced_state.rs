@@ -39,6 +39,7 @@ pub fn mirrored(stage: &mut Stage) -> Result<()> {
     let mut held = Held::open()?;
     let count = held.streams.len();
     wait_alike(&pair, active, &held, MIRROR_TIMEOUT)?;
+    wait_counted(&pair, active)?;
     stage.world.timeline.note(
         "testbed",
         format!("{count} connections, and what clients keep to, are on both boxes"),
@@ -162,6 +163,20 @@ fn wait_alike(pair: &Pair, active: usize, held: &Held, timeout: Duration) -> Res
             &found,
         )?;
     }
+}
+
+/// Waits until both boxes say of both how many ipvsadm lists, those apart that keep clients to their servers.
+fn wait_counted(pair: &Pair, active: usize) -> Result<()> {
+    let connections = listed(pair, active)?.into_keys();
+    let count = connections.filter(|key| !key.contains(":0 ")).count();
+    let row = format!("balanced {count} {count}");
+    let what = format!("both boxes should say `{row}`");
+    pair.wait_status(&what, MIRROR_TIMEOUT, |status| {
+        status.iter().all(|lines| {
+            let mut rows = lines.iter().map(|line| line.split_whitespace());
+            rows.any(|words| words.eq(row.split(' ')))
+        })
+    })
 }
 
 /// What is not alike, in words.

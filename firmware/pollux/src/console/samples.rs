@@ -55,17 +55,17 @@ pub fn cluster() -> ClusterStatus {
 
 /// Connections that a twin holds, too.
 pub fn sync() -> SyncStatus {
-    let kind = |name: &str, count| SyncKind {
+    let kind = |name: &str, here, there| SyncKind {
         name: name.into(),
-        here: count,
-        there: count,
+        here,
+        there,
     };
     SyncStatus {
         in_sync: true,
         joined: true,
         way: Some("sync 10.0.0.2".into()),
         failure: None,
-        kinds: vec![kind("connections", Some(4711)), kind("balanced", None)],
+        kinds: vec![kind("connections", 4711, 4711), kind("balanced", 120, 119)],
         equal_slices: Some((64, 64)),
         lag_ms: 2,
         sent_per_s: 1200,

@@ -248,10 +248,10 @@ impl fmt::Display for TableStatus {
 pub struct SyncKind {
     /// `connections`, `expected`, `balanced`.
     pub name: String,
-    /// Held in this box's kernel; `None`: this kind is told on and not counted.
-    pub here: Option<u64>,
+    /// Held in this box's kernel.
+    pub here: u64,
     /// Held in the twin's, as it said last.
-    pub there: Option<u64>,
+    pub there: u64,
 }
 
 /// A time when everything was sent or received.

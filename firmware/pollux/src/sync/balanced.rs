@@ -221,6 +221,14 @@ impl Balanced {
         Ok(())
     }
 
+    /// Connections of this kernel, templates left out.
+    ///
+    /// # Errors
+    /// The kernel's refusal to tell of its services.
+    pub fn count(&mut self) -> Result<u32, Error> {
+        methods::connections(&mut self.generic, self.family)
+    }
+
     /// Begins to list connections of this kernel, templates included.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// A box that has let go has its master tell the rest for so long: a client may have come in the last moment.
 const AFTERWORDS: Duration = Duration::from_secs(1);
+/// From count to count, for the console.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The kernel's balancer, where the config has services and the kernel has IPVS.
 pub struct Balancer {
@@ -20,6 +22,7 @@ pub struct Balancer {
     listing: Option<Listing>,
     handshakes: Handshakes,
     nudge_at: Duration,
+    count_at: Duration,
     /// From when on the master has nothing to tell, not even of before a handover.
     silent_at: Duration,
     complained: bool,
@@ -50,6 +53,7 @@ impl Balancer {
             listing: None,
             handshakes: Handshakes::default(),
             nudge_at: Duration::ZERO,
+            count_at: Duration::ZERO,
             silent_at: Duration::ZERO,
             complained: false,
         }
@@ -89,6 +93,18 @@ impl Balancer {
         }
         if self.nudge_at <= now && now < self.silent_at {
             self.nudge(now);
+        }
+        self.count(now, engine);
+    }
+
+    fn count(&mut self, now: Duration, engine: &mut Engine) {
+        let Some(balanced) = self.balanced.as_mut().filter(|_| self.count_at <= now) else {
+            return;
+        };
+        self.count_at = now.saturating_add(COUNT_INTERVAL);
+        match balanced.count() {
+            Ok(count) => engine.set_balanced(count),
+            Err(error) => self.complain(&error.to_string()),
         }
     }
 

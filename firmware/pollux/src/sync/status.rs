@@ -101,14 +101,10 @@ impl Meter {
 
 fn kinds(status: &Status) -> Vec<SyncKind> {
     let kinds = Kind::ALL.into_iter().zip(&status.kinds);
-    let kinds = kinds.map(|(kind, counts)| {
-        // The kernel's balancer lets its connections age on each box; the engine keeps none of them.
-        let is_kept = kind != Kind::Ipvs;
-        SyncKind {
-            name: name(kind).into(),
-            here: is_kept.then_some(counts.here.into()),
-            there: is_kept.then_some(counts.there.into()),
-        }
+    let kinds = kinds.map(|(kind, counts)| SyncKind {
+        name: name(kind).into(),
+        here: counts.here.into(),
+        there: counts.there.into(),
     });
     kinds.collect()
 }

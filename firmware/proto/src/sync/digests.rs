@@ -4,6 +4,7 @@
 //! differs truly differs. It is then listed, and asked for or removed flow by flow. All of it may be lost: what still
 //! differs is found again by the next pass.
 
+use super::Engine;
 use super::index::{BUCKETS, DOOMED, Entry, NEEDED, PENDING};
 use super::item::{
     LIST_ENTRY_BYTES, LIST_HEADER_BYTES, List, Part, SLICE_BUCKETS, SLICES, Slice,
@@ -11,7 +12,6 @@ use super::item::{
 };
 use super::role::Authority;
 use super::wire::{Header, Writer};
-use super::{Engine, Kind};
 use crate::sabotage::{Sabotage, is_broken};
 use crate::time::Instant;
 use alloc::vec;
@@ -416,11 +416,6 @@ impl Engine {
             && self
                 .live_peer()
                 .is_some_and(|peer| peer.says.is(super::wire::SETTLED) && agreed(peer))
-    }
-
-    /// Flows of a kind in this kernel.
-    pub(super) fn held(&self) -> [u32; Kind::COUNT] {
-        Kind::ALL.map(|kind| self.index.totals(kind).held)
     }
 
     fn any_byte(&self) -> u8 {

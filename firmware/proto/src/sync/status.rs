@@ -112,7 +112,7 @@ impl Counters {
 /// How one kind stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KindStatus {
-    /// Flows in this kernel; of IPVS none are counted.
+    /// Flows in this kernel; of IPVS as many as `set_balanced` was told.
     pub here: u32,
     /// Of these, told by this kernel; the others by the peer.
     pub own: u32,
@@ -234,12 +234,25 @@ impl Engine {
         }
     }
 
+    /// Tells how many connections this kernel's balancer holds, of which the engine keeps no account.
+    pub fn set_balanced(&mut self, count: u32) {
+        self.balanced = count;
+    }
+
+    /// Flows in this kernel.
+    pub(super) fn held(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Conntrack | Kind::Expectation => self.index.totals(kind).held,
+            Kind::Ipvs => self.balanced,
+        }
+    }
+
     fn kind_status(&self, kind: Kind) -> KindStatus {
         let totals = self.index.totals(kind);
         let there = self.peer.as_ref().map(|peer| peer.says.held);
         let there = there.and_then(|held| held.get(kind as usize).copied());
         KindStatus {
-            here: totals.held,
+            here: self.held(kind),
             own: totals.own,
             there: there.unwrap_or_default(),
             needed: totals.needed,

@@ -144,7 +144,7 @@ impl Engine {
             taken,
             agreed: self.digests.agreed(),
             doubted: self.digests.doubted(),
-            held: self.held(),
+            held: Kind::ALL.map(|kind| self.held(kind)),
             flush_asked: self.flush.asked,
             flush_done: self.flush.done,
         }

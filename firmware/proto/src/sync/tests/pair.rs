@@ -155,6 +155,20 @@ fn of_the_balancer_all_is_told_and_nothing_removed() {
     assert_eq!(world.status(1).applied, 3);
 }
 
+/// Nobody compares them: that the numbers differ is no trouble.
+#[test]
+fn what_the_balancers_hold_is_told_as_a_number() {
+    let mut world = settled(1);
+    world.sides[0].engine.set_balanced(12);
+    world.sides[1].engine.set_balanced(11);
+    world.run_ms(1000);
+    assert!(world.are_in_sync());
+    for (of, here, there) in [(0, 12, 11), (1, 11, 12)] {
+        let [.., balanced] = world.status(of).kinds;
+        assert_eq!((balanced.here, balanced.there), (here, there));
+    }
+}
+
 #[test]
 fn of_two_active_boxes_the_lower_term_yields_and_what_only_it_knew_is_kept() {
     let mut world = settled(10);
