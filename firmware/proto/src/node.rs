@@ -344,6 +344,7 @@ impl Node {
             fitness: standing.fitness,
             ready: standing.ready,
             in_sync: standing.in_sync,
+            fail_back_waits: self.fail_back_waits(),
             dead_ms: standing.dead_ms.into(),
             generation: standing.generation,
             digest: standing.digest,

@@ -253,6 +253,8 @@ pub struct PeerStatus {
     pub ready: bool,
     /// Its kernel holds the connections that go through this box.
     pub in_sync: bool,
+    /// The addresses will fail back to it once it is in sync.
+    pub fail_back_waits: bool,
     /// Dead time that it asks for, in milliseconds.
     pub dead_ms: u64,
     /// Generation of its config.

@@ -97,6 +97,25 @@ impl View {
     /// Why the peer would serve better than this box, which is active.
     #[must_use]
     pub fn preference(&self, fail_back: FailBack) -> Option<Preference> {
+        let merit = self.merit(fail_back);
+        merit.filter(|why| !self.would_break(*why) || is_broken(Sabotage::FailBackUnsynced))
+    }
+
+    /// Whether the addresses would fail back to the peer if it held the connections that go through this box.
+    #[must_use]
+    pub fn fail_back_waits(&self, fail_back: FailBack) -> bool {
+        let merit = self.merit(fail_back);
+        merit.is_some_and(|why| self.would_break(why))
+    }
+
+    /// For comfort no connection is broken; carriers are a need.
+    fn would_break(&self, why: Preference) -> bool {
+        let holds_all = self.peer.as_ref().is_some_and(|peer| peer.standing.in_sync);
+        why == Preference::Priority && !holds_all
+    }
+
+    /// What speaks for the peer, connections aside.
+    fn merit(&self, fail_back: FailBack) -> Option<Preference> {
         let own = &self.own.standing;
         let peer = &self.peer.as_ref()?.standing;
         let may_be_offered = match peer.state {
@@ -113,9 +132,7 @@ impl View {
         }
         let fails_back = fail_back == FailBack::Auto || is_broken(Sabotage::FailBackAlways);
         let returns = fails_back && peer.priority > own.priority;
-        // For comfort no connection is broken; carriers, above, are a need.
-        let breaks_nothing = peer.in_sync || is_broken(Sabotage::FailBackUnsynced);
-        (returns && breaks_nothing && peer.fitness == own.fitness).then_some(Preference::Priority)
+        (returns && peer.fitness == own.fitness).then_some(Preference::Priority)
     }
 }
 

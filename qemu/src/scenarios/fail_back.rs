@@ -60,6 +60,14 @@ fn stays_standby(act: &Act) -> Result<()> {
         "a box that is told of nothing should say so",
         connections,
     )?;
+    let status = act.pair.status(HEIR)?;
+    let peer = line_with(&status, "peer: ")?;
+    let is_said = peer.ends_with(", fail-back waits for sync");
+    ensure(
+        is_said,
+        "the heir should say what fail-back waits for",
+        peer,
+    )?;
     act.go_on(Instant::now())?;
     act.pair
         .expect_unmoved(marks)

@@ -62,6 +62,7 @@ fn peer_status(name: &str, peer: &report::PeerStatus) -> PeerStatus {
         term: peer.term,
         ready: peer.ready,
         in_sync: peer.in_sync,
+        fail_back_waits: peer.fail_back_waits,
         dead_ms: peer.dead_ms,
         generation: peer.generation,
         digest: peer.digest,

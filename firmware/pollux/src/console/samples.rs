@@ -43,6 +43,7 @@ pub fn cluster() -> ClusterStatus {
             term: 2,
             ready: true,
             in_sync: true,
+            fail_back_waits: false,
             dead_ms: 200,
             generation: 7,
             digest: 9,

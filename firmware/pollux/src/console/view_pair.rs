@@ -54,7 +54,11 @@ pub fn peer(peer: Option<&PeerStatus>) -> String {
     if !peer.alive {
         return format!("{name} is SILENT; it was {role}, term {}", peer.term);
     }
-    let in_sync = if peer.in_sync { ", in sync" } else { "" };
+    let in_sync = match (peer.in_sync, peer.fail_back_waits) {
+        (true, _) => ", in sync",
+        (false, true) => ", fail-back waits for sync",
+        (false, false) => "",
+    };
     format!(
         "{name} is {role}, {}; term {}{in_sync}",
         ready(peer.ready),

@@ -78,6 +78,12 @@ impl Node {
         }
     }
 
+    /// The peer is to have the addresses back, and first must be told of all connections.
+    pub(super) fn fail_back_waits(&self) -> bool {
+        let waits = self.view().fail_back_waits(self.settings.fail_back);
+        waits && !self.is_chosen(Preference::Priority)
+    }
+
     /// The operator chose this box in spite of that. Carriers lost since then, or gained by the peer, are
     /// another matter.
     fn is_chosen(&self, why: Preference) -> bool {

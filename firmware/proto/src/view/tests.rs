@@ -254,6 +254,10 @@ fn preference_goes_by_carriers_then_by_priority_where_fail_back_is_on() {
     let needed = prefers(unsynced(fitter), FailBack::Auto);
     assert_eq!(needed, Some(Preference::Fitness));
     assert_eq!(prefers(unsynced(senior), FailBack::Auto), None);
+    let waits = |peer, fail_back| view(active, Some(peer)).fail_back_waits(fail_back);
+    assert!(waits(unsynced(senior), FailBack::Auto));
+    assert!(!waits(unsynced(senior), FailBack::Off) && !waits(senior, FailBack::Auto));
+    assert!(!waits(unsynced(fitter), FailBack::Auto) && !waits(unsynced(BASE), FailBack::Auto));
     // Higher priority with fewer carriers, not ready, or held by its operator.
     for peer in [
         Standing {

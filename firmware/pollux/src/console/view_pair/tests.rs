@@ -46,6 +46,18 @@ fn drift_is_said_in_plain_words() {
 }
 
 #[test]
+fn a_fail_back_that_waits_says_for_what() {
+    let mut twin = cluster().peer;
+    if let Some(twin) = &mut twin {
+        (twin.in_sync, twin.fail_back_waits) = (false, true);
+    }
+    assert_eq!(
+        peer(twin.as_ref()),
+        "pollux is standby, ready; term 2, fail-back waits for sync"
+    );
+}
+
+#[test]
 fn a_refused_reload_says_why_until_one_is_not() {
     let mut status = status();
     let text = |status: &Status| {
