@@ -21,7 +21,7 @@ const BROKEN: [(Sabotage, &[Rule], u64); Sabotage::STATE.len()] = [
     (
         Sabotage::BelieveDumps,
         &[Rule::RolledBack, Rule::FalselyInSync],
-        100,
+        150,
     ),
     (Sabotage::ForgetLosses, &[Rule::NeverInSync], 20),
     (Sabotage::HideVanished, &[Rule::FalselyInSync], 100),

@@ -14,6 +14,17 @@ pub(super) const KEY: [u8; 32] = [3; 32];
 
 /// A flow's name.
 pub(super) type Name = u64;
+/// One of so many flows is an expectation, the others are connections.
+const EXPECTED_ONE_OF: u64 = 3;
+
+/// What a flow is: kinds are told and swept apart, and compared together.
+fn kind(name: Name) -> Kind {
+    match name % EXPECTED_ONE_OF {
+        0 => Kind::Expectation,
+        _ => Kind::Conntrack,
+    }
+}
+
 /// A flow's state: the term in which it was made, and below that how many changes there had been by then.
 pub(super) type Version = u64;
 /// Counts takeovers.
@@ -268,19 +279,19 @@ impl Machine {
             && engine.room() > 0
             && let Some(told) = self.events.pop_front()
         {
-            let key = key(told.name);
+            let (kind, key) = (kind(told.name), key(told.name));
             match told.version {
-                Some(version) => {
-                    engine.note(now, Kind::Conntrack, &key, &value(version), LIFETIME_S);
-                }
-                None => engine.forget(now, Kind::Conntrack, &key),
+                Some(version) => engine.note(now, kind, &key, &value(version), LIFETIME_S),
+                None => engine.forget(now, kind, &key),
             }
             self.is_told(told.name);
         }
         if let Some(engine) = &mut self.engine
             && core::mem::take(&mut self.are_events_lost)
         {
+            // One socket hears of both.
             engine.events_lost(Kind::Conntrack);
+            engine.events_lost(Kind::Expectation);
         }
     }
 
@@ -305,7 +316,7 @@ impl Machine {
                     kind,
                     last: None,
                     part: Vec::new(),
-                    is_read: kind != Kind::Conntrack,
+                    is_read: kind == Kind::Ipvs,
                 });
             }
             _ => {}
@@ -342,7 +353,9 @@ impl Machine {
             return removed;
         }
         let after = sweep.last.map_or(0, |last| last + 1);
-        let part = self.kernel.range(after..).take(self.sweep_part);
+        let rest = self.kernel.range(after..);
+        let rest = rest.filter(|(name, _)| kind(**name) == sweep.kind);
+        let part = rest.take(self.sweep_part);
         sweep.part = part.map(|(name, version)| (*name, *version)).collect();
         sweep.last = sweep.part.last().map(|(name, _)| *name);
         sweep.is_read = sweep.part.len() < self.sweep_part;
@@ -366,9 +379,9 @@ impl Machine {
         let mut broken = None;
         while let Some(apply) = engine.poll_apply(now) {
             match apply {
-                Apply::Put { key, .. } if refuses(self.refuses_permille) => {
+                Apply::Put { kind, key, .. } if refuses(self.refuses_permille) => {
                     *self.refused.entry(number(key)).or_default() += 1;
-                    failed.push(key.to_vec());
+                    failed.push((kind, key.to_vec()));
                 }
                 Apply::Put { key, value, .. } => {
                     let (name, version) = (number(key), number(value));
@@ -395,9 +408,9 @@ impl Machine {
                 }
             }
         }
-        for key in failed {
+        for (kind, key) in failed {
             if let Some(engine) = &mut self.engine {
-                engine.applied_failed(now, Kind::Conntrack, &key);
+                engine.applied_failed(now, kind, &key);
             }
         }
         broken

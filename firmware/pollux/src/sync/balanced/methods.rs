@@ -6,7 +6,7 @@ use netlink::ipvs::Family;
 use netlink::ipvs::sync_message::Entry;
 use netlink::ipvs::sync_message::listing::Listed;
 use plan::config::{Forwarding, Protocol};
-use plan::kernel::{Destination, DestinationCounters, Service};
+use plan::kernel::Service;
 use std::net::IpAddr;
 use sys::netlink::Netlink;
 
@@ -27,41 +27,15 @@ pub(super) struct Methods(Vec<((u8, Socket, Socket), Method)>);
 
 /// Asks the kernel.
 pub(super) fn read(generic: &mut Netlink, family: Family) -> Result<Methods, Error> {
-    let mut services = services(generic, family)?;
+    let decode = |message: &netlink::Message<'_>| family.decode_service(message);
+    let mut services = generic.dump(&family.dump_services()?, decode)?;
     for service in &mut services {
-        let servers = servers(generic, family, service)?;
+        let request = family.dump_destinations(&service.key)?;
+        let decode = |message: &netlink::Message<'_>| family.decode_destination(message);
+        let servers = generic.dump(&request, decode)?;
         service.destinations = servers.into_iter().map(|(server, _)| server).collect();
     }
     Ok(Methods::of(&services))
-}
-
-/// Connections to all servers, those that age after their end included, templates not.
-pub(super) fn connections(generic: &mut Netlink, family: Family) -> Result<u32, Error> {
-    let mut count = 0_u32;
-    for service in services(generic, family)? {
-        for (_, counters) in servers(generic, family, &service)? {
-            count = count
-                .saturating_add(counters.active_connections)
-                .saturating_add(counters.inactive_connections);
-        }
-    }
-    Ok(count)
-}
-
-/// Without their servers.
-fn services(generic: &mut Netlink, family: Family) -> Result<Vec<Service>, Error> {
-    let decode = |message: &netlink::Message<'_>| family.decode_service(message);
-    Ok(generic.dump(&family.dump_services()?, decode)?)
-}
-
-fn servers(
-    generic: &mut Netlink,
-    family: Family,
-    service: &Service,
-) -> Result<Vec<(Destination, DestinationCounters)>, Error> {
-    let request = family.dump_destinations(&service.key)?;
-    let decode = |message: &netlink::Message<'_>| family.decode_destination(message);
-    Ok(generic.dump(&request, decode)?)
 }
 
 impl Methods {
@@ -124,7 +98,7 @@ mod tests {
     use super::*;
     use netlink::ipvs::sync_message::listing::parse;
     use plan::config::Endpoint;
-    use plan::kernel::{ServiceKey, Thresholds};
+    use plan::kernel::{Destination, ServiceKey, Thresholds};
 
     fn service(port: u16, servers: [(&str, Forwarding); 2]) -> Service {
         let endpoint = |address: &str, port| Endpoint {
