@@ -97,7 +97,7 @@ pub struct Destination {
 pub struct Thresholds {
     /// From so many on it is full (IPVS_DEST_ATTR_U_THRESH); 0: never.
     pub upper: u32,
-    /// Below so many it no longer is (IPVS_DEST_ATTR_L_THRESH); 0: below three quarters of `upper`.
+    /// Below so many it no longer is (IPVS_DEST_ATTR_L_THRESH), never above `upper`; 0: below three quarters of it.
     pub lower: u32,
 }
 

@@ -46,6 +46,7 @@ pub fn mirrored(stage: &mut Stage) -> Result<()> {
     );
     restart(&pair, 1 - active)?;
     wait_alike(&pair, active, &held, JOIN_TIMEOUT)?;
+    wait_counted(&pair, active)?;
     held.ask_all()?;
     // Some end, in states of their own.
     held.close_some();

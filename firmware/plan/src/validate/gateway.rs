@@ -111,8 +111,7 @@ impl Network<'_> {
 
 /// A network between two boxes and nobody else, as heartbeats have, has none.
 fn has_room_for_hosts(own: Prefix) -> bool {
-    let bits = if own.address.is_ipv4() { 32 } else { 128 };
-    own.length.saturating_add(2) < bits
+    own.length < if own.address.is_ipv4() { 30 } else { 127 }
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 
 mod backlog;
 mod cable;
+mod count;
 mod listing;
 mod methods;
 
+pub use count::Count;
 pub use listing::{LINES_PER_TURN, Listing, Which};
 
 use crate::clock::now;
@@ -219,14 +221,6 @@ impl Balanced {
             }
         }
         Ok(())
-    }
-
-    /// Connections of this kernel, templates left out.
-    ///
-    /// # Errors
-    /// The kernel's refusal to tell of its services.
-    pub fn count(&mut self) -> Result<u32, Error> {
-        methods::connections(&mut self.generic, self.family)
     }
 
     /// Begins to list connections of this kernel, templates included.

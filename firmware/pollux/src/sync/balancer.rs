@@ -1,7 +1,7 @@
 //! The balancer's connections in the loop of the worker: what the kernel's master tells goes to the engine, what the
 //! engine wants goes to the kernel's backup, and a listing goes on a part at a time.
 
-use super::balanced::{Balanced, LINES_PER_TURN, Listing, Lost, NUDGE_INTERVAL, Which};
+use super::balanced::{Balanced, Count, LINES_PER_TURN, Listing, Lost, NUDGE_INTERVAL, Which};
 use super::flows::instant;
 use super::handshakes::Handshakes;
 use core::time::Duration;
@@ -22,6 +22,7 @@ pub struct Balancer {
     listing: Option<Listing>,
     handshakes: Handshakes,
     nudge_at: Duration,
+    count: Option<Count>,
     count_at: Duration,
     /// From when on the master has nothing to tell, not even of before a handover.
     silent_at: Duration,
@@ -53,6 +54,7 @@ impl Balancer {
             listing: None,
             handshakes: Handshakes::default(),
             nudge_at: Duration::ZERO,
+            count: None,
             count_at: Duration::ZERO,
             silent_at: Duration::ZERO,
             complained: false,
@@ -72,15 +74,18 @@ impl Balancer {
     }
 
     /// When `turn` is due, whatever comes.
-    pub fn wake_at(&self, now: Duration, is_active: bool) -> Option<Duration> {
-        self.balanced.as_ref()?;
+    pub fn wake_at(&self, now: Duration, is_active: bool) -> Duration {
+        let count = self.count.as_ref().map_or(self.count_at, |_| now);
+        if self.balanced.is_none() {
+            return count;
+        }
         let nudges = is_active || now < self.silent_at;
         let all = [
             self.listing.as_ref().map(|_| now),
             self.handshakes.wake_at(now),
             nudges.then_some(self.nudge_at),
         ];
-        all.into_iter().flatten().min()
+        all.into_iter().flatten().fold(count, Duration::min)
     }
 
     /// Tells the engine what the master told, and has it tell the rest.
@@ -94,17 +99,18 @@ impl Balancer {
         if self.nudge_at <= now && now < self.silent_at {
             self.nudge(now);
         }
-        self.count(now, engine);
+        self.count_on(now, engine);
     }
 
-    fn count(&mut self, now: Duration, engine: &mut Engine) {
-        let Some(balanced) = self.balanced.as_mut().filter(|_| self.count_at <= now) else {
-            return;
-        };
-        self.count_at = now.saturating_add(COUNT_INTERVAL);
-        match balanced.count() {
-            Ok(count) => engine.set_balanced(count),
-            Err(error) => self.complain(&error.to_string()),
+    /// Whether they are mirrored or not.
+    fn count_on(&mut self, now: Duration, engine: &mut Engine) {
+        if self.count.is_none() && self.count_at <= now {
+            self.count_at = now.saturating_add(COUNT_INTERVAL);
+            self.count = Count::begin();
+        }
+        if let Some(sum) = self.count.as_mut().and_then(Count::advance) {
+            self.count = None;
+            engine.set_balanced(sum);
         }
     }
 

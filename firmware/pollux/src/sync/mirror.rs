@@ -302,7 +302,7 @@ impl Mirror {
         let engine = self.engine.poll_timeout().filter(|_| self.unsent.is_none());
         let engine = engine.map(|at| Duration::from_micros(at.us));
         let hear = Some(self.hear_at).filter(|at| *at > now);
-        let balancer = self.balancer.wake_at(now, self.is_active);
+        let balancer = Some(self.balancer.wake_at(now, self.is_active));
         let others = [engine, hear, balancer, Some(self.ways.look_at())];
         let extension = self.extension.due_at();
         others.into_iter().flatten().fold(extension, Duration::min)

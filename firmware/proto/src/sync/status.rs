@@ -114,7 +114,7 @@ impl Counters {
 pub struct KindStatus {
     /// Flows in this kernel; of IPVS as many as `set_balanced` was told.
     pub here: u32,
-    /// Of these, told by this kernel; the others by the peer.
+    /// Of these, told by this kernel; the others by the peer. Of IPVS: 0.
     pub own: u32,
     /// Flows in the peer's kernel, as it says.
     pub there: u32,
