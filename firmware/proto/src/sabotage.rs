@@ -48,6 +48,8 @@ pub enum Sabotage {
     ForgetStandby,
     /// State sync: what either box says of a flow counts, whatever its term.
     TakeAnyRank,
+    /// State sync: a box that took over from a silent one hears what that had still to tell of balanced flows.
+    TakeAnyBalanced,
     /// State sync: records are taken in the order in which they come.
     TakeOvertaken,
     /// State sync: that a flow was removed is forgotten at once.
@@ -68,8 +70,9 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Those of state sync.
-    pub const STATE: [Sabotage; 9] = [
+    pub const STATE: [Sabotage; 10] = [
         Sabotage::TakeAnyRank,
+        Sabotage::TakeAnyBalanced,
         Sabotage::TakeOvertaken,
         Sabotage::ForgetGuards,
         Sabotage::ForgetEnded,

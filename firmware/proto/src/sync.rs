@@ -177,6 +177,8 @@ pub struct Engine {
     flights: Flights,
     next_sequence: u64,
     rank: Rank,
+    /// Took over from a peer that let go, and that still tells what it has not told yet.
+    is_heir: bool,
     readings: [Reading; Kind::COUNT],
     peer: Option<Peer>,
     /// Table of the peer that was joined last.
@@ -200,6 +202,8 @@ pub struct Engine {
 struct Flush {
     /// Ours, counted.
     asked: u16,
+    /// The last one was asked for as a passive box, since the last change of roles: it is about to take over.
+    is_heirs: bool,
     /// The peer's that are fulfilled.
     done: u16,
     /// The peer's that is being fulfilled: what was pending is being sent.
@@ -223,6 +227,7 @@ impl Engine {
             // Numbers of different starts lie apart, so that what is remembered of an earlier one means nothing.
             next_sequence: (settings.incarnation >> 33).max(1),
             rank: Rank::default(),
+            is_heir: false,
             readings: Default::default(),
             peer: None,
             joined_table: None,
@@ -250,6 +255,7 @@ impl Engine {
     /// has to sweep does that first, so the caller should wait no longer than it can bear.
     pub fn request_flush(&mut self, now: Instant) {
         self.flush.asked = self.flush.asked.wrapping_add(1);
+        self.flush.is_heirs = !self.rank.is_active();
         self.pace.speak_by(now);
     }
 

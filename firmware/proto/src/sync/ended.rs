@@ -8,7 +8,7 @@
 //! bring back no more than an entry that times out.
 
 use super::Engine;
-use super::index::{DOOMED, ENDED, Entry, GONE, MINE, NEEDED, PENDING, SEEN};
+use super::index::{DOOMED, ENDED, Entry, GONE, GUARD, MINE, NEEDED, PENDING, SEEN};
 use super::role::Rank;
 use super::wire::Header;
 use crate::sabotage::{Sabotage, is_broken};
@@ -109,7 +109,11 @@ impl Engine {
             return;
         }
         entry.clear(ENDED);
-        if entry.is(PENDING | SEEN) {
+        if !entry.is(PENDING) {
+            // What the peer told before its word that it has told all may come after that.
+            self.guard(&mut entry);
+        }
+        if entry.is(PENDING | SEEN | GUARD) {
             self.index.put(place, entry);
         } else {
             self.index.remove(place);

@@ -227,6 +227,10 @@ impl Engine {
 
     /// Weighs a record against what is known; says whether it is to be applied.
     fn take_record(&mut self, record: &Record<'_>) -> bool {
+        if record.kind == Kind::Ipvs && !self.hears_of_balanced(self.inbox.rank) {
+            self.counters.outranked += 1;
+            return false;
+        }
         let hash = self.hash(record.kind, record.key);
         let rank = record.rank.unwrap_or(self.inbox.rank);
         let digest = record.state.map(|(value, _)| self.digest(value));

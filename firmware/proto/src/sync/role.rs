@@ -45,6 +45,8 @@ impl Engine {
             return;
         }
         let before = self.authority();
+        let was_asked = core::mem::take(&mut self.flush.is_heirs);
+        self.is_heir = is_active && (self.is_heir || was_asked);
         self.rank = rank;
         self.begin_past();
         self.follow_authority(now, before);
@@ -89,14 +91,26 @@ impl Engine {
         self.rank.owns(entry)
     }
 
-    /// A record of that rank counts against what is known. Boxes of the same rank are both passive: one incarnation is
-    /// the larger.
+    /// Nothing is remembered of the balancer's flows by which old news of them would be known. So a box that took over
+    /// from a silent one, which may have been frozen, hears of none from it any more.
+    pub(super) fn hears_of_balanced(&self, sender: u32) -> bool {
+        let is_done_with = self.rank.is_active() && !self.is_heir && sender < self.rank.0;
+        !is_done_with || is_broken(Sabotage::TakeAnyBalanced)
+    }
+
+    /// A record of that rank counts against what is known. Where both boxes say something of the same rank, as where one
+    /// was told what it had said itself, the one that owns the table knows better, or the larger incarnation.
     pub(super) fn yields(&self, entry: &Entry, rank: u32) -> bool {
         let held = self.rank_of(entry);
         let peer = self.peer.as_ref().map_or(0, |peer| peer.incarnation);
+        let is_lesser = match self.authority() {
+            Authority::Own => false,
+            Authority::Peer => true,
+            Authority::Nobody => self.incarnation < peer,
+        };
         is_broken(Sabotage::TakeAnyRank)
             || rank > held
-            || rank == held && (!self.is_own(entry) || peer > self.incarnation)
+            || rank == held && (!self.is_own(entry) || is_lesser)
     }
 }
 

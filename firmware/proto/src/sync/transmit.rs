@@ -2,7 +2,7 @@
 //! acknowledges and says who is there.
 
 use super::flight::RECORDS_MAX;
-use super::index::{ENDED, GONE, NEEDED, PENDING, SEEN, bucket_of};
+use super::index::{ENDED, GONE, GUARD, NEEDED, PENDING, SEEN, bucket_of};
 use super::item::{record_bytes, write_tag};
 use super::slab::{Slab, Stored};
 use super::wire::{ACTIVE, Header, READY, SETTLED, Taken, WANTS_ACK, Writer};
@@ -260,7 +260,11 @@ impl Engine {
             return;
         }
         entry.clear(PENDING);
-        if entry.is_held() || entry.is(SEEN | ENDED) {
+        if entry.is(GONE) {
+            // What the peer had told before it knew of the end may come after its word that it does.
+            self.guard(&mut entry);
+        }
+        if entry.is_held() || entry.is(SEEN | ENDED | GUARD) {
             self.index.put(place, entry);
         } else {
             self.index.remove(place);

@@ -170,6 +170,43 @@ fn what_the_balancers_hold_is_told_as_a_number() {
 }
 
 #[test]
+fn what_was_balanced_while_the_twin_was_not_heard_is_told_afterwards() {
+    let mut world = settled(1);
+    world.link.is_cut = true;
+    world.run_ms(2000);
+    world.put_kind(0, Kind::Ipvs, 9, 1);
+    world.link.is_cut = false;
+    world.settle();
+    assert!(world.are_equal());
+}
+
+/// A box that was frozen tells what it had not told when the other one took over.
+#[test]
+fn who_took_over_from_a_silent_box_hears_no_more_of_what_that_balanced() {
+    let mut world = settled(1);
+    world.role(1, true, 2);
+    world.put_kind(1, Kind::Ipvs, 9, 2);
+    world.run_ms(20);
+    world.put_kind(0, Kind::Ipvs, 9, 1);
+    let before = world.status(1).outranked;
+    world.run_ms(20);
+    assert_eq!(world.status(1).outranked, before + 1);
+    assert_eq!(world.held(1, Kind::Ipvs, 9), Some(2));
+}
+
+#[test]
+fn who_takes_over_in_order_hears_last_words_of_what_was_balanced() {
+    let mut world = settled(1);
+    world.sides[1].engine.request_flush(world.now);
+    world.run_ms(20);
+    world.role(1, true, 2);
+    world.role(0, false, 2);
+    world.put_kind(0, Kind::Ipvs, 9, 1);
+    world.run_ms(20);
+    assert_eq!(world.held(1, Kind::Ipvs, 9), Some(1));
+}
+
+#[test]
 fn of_two_active_boxes_the_lower_term_yields_and_what_only_it_knew_is_kept() {
     let mut world = settled(10);
     world.link.is_cut = true;

@@ -148,9 +148,13 @@ impl World {
     }
 
     pub(super) fn state(&self, of: usize, flow: u32) -> Option<u32> {
+        self.held(of, Kind::Conntrack, flow)
+    }
+
+    pub(super) fn held(&self, of: usize, kind: Kind, flow: u32) -> Option<u32> {
         let value = self.sides[of]
             .kernel
-            .get(&(Kind::Conntrack, flow.to_be_bytes().to_vec()))?;
+            .get(&(kind, flow.to_be_bytes().to_vec()))?;
         Some(u32::from_be_bytes(value[..4].try_into().unwrap()))
     }
 
