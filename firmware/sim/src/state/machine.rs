@@ -14,13 +14,11 @@ pub(super) const KEY: [u8; 32] = [3; 32];
 
 /// A flow's name.
 pub(super) type Name = u64;
-/// One of so many flows is an expectation, the others are connections.
-const EXPECTED_ONE_OF: u64 = 3;
-
-/// What a flow is: kinds are told and swept apart, and compared together.
-fn kind(name: Name) -> Kind {
-    match name % EXPECTED_ONE_OF {
+/// What a flow is: half of them are connections that the kernel tracks.
+pub(super) fn kind(name: Name) -> Kind {
+    match name % 4 {
         0 => Kind::Expectation,
+        1 => Kind::Ipvs,
         _ => Kind::Conntrack,
     }
 }
@@ -37,8 +35,13 @@ pub(super) fn version(term: Term, changes: u64) -> Version {
     term << COUNT_BITS | changes
 }
 
+/// How many changes there had been by then.
+pub(super) fn changes(version: Version) -> u64 {
+    version & ((1 << COUNT_BITS) - 1)
+}
+
 /// The term in which a state was made.
-fn origin(version: Version) -> Term {
+pub(super) fn origin(version: Version) -> Term {
     version >> COUNT_BITS
 }
 
@@ -98,7 +101,7 @@ impl Known {
         } else {
             self.claim
         };
-        (claim, self.version & ((1 << COUNT_BITS) - 1))
+        (claim, changes(self.version))
     }
 }
 
@@ -125,6 +128,8 @@ pub(super) struct Machine {
     pub(super) engine: Option<Engine>,
     /// Flows in the kernel.
     pub(super) kernel: BTreeMap<Name, Version>,
+    /// Those of the balancer that aged out here, as they were then: no other box is told.
+    pub(super) aged: BTreeMap<Name, Version>,
     /// What the kernel ever had of each flow, its end included.
     pub(super) newest: BTreeMap<Name, Known>,
     events: VecDeque<Told>,
@@ -136,6 +141,8 @@ pub(super) struct Machine {
     pub(super) is_stalled: bool,
     pub(super) is_on: bool,
     pub(super) is_active: bool,
+    /// It took over from a box that was asked to let go, and that tells the rest.
+    pub(super) is_heir: bool,
     pub(super) term: Term,
     /// How often it refused each flow.
     pub(super) refused: BTreeMap<Name, u32>,
@@ -151,6 +158,7 @@ impl Machine {
         Self {
             engine: None,
             kernel: BTreeMap::new(),
+            aged: BTreeMap::new(),
             newest: BTreeMap::new(),
             events: VecDeque::new(),
             are_events_lost: false,
@@ -159,6 +167,7 @@ impl Machine {
             is_stalled: false,
             is_on: true,
             is_active: false,
+            is_heir: false,
             term: 1,
             refused: BTreeMap::new(),
             refuses_permille: 0,
@@ -197,6 +206,7 @@ impl Machine {
     pub(super) fn switch_off(&mut self) {
         self.kill();
         self.kernel.clear();
+        self.aged.clear();
         self.newest.clear();
         self.table += 2;
         self.is_on = false;
@@ -206,6 +216,8 @@ impl Machine {
     /// A box that becomes active claims all that it holds. A passive one claims nothing that its worker has not read by
     /// then.
     pub(super) fn set_role(&mut self, now: Instant, is_active: bool, term: Term) {
+        // Roles may change otherwise before the handover does it.
+        self.is_heir &= is_active;
         self.is_active = is_active;
         self.term = term;
         for name in self.kernel.keys().filter(|_| is_active) {
@@ -221,8 +233,14 @@ impl Machine {
         }
     }
 
-    /// A packet changes a flow, or ends it; `is_heard` says whether the worker's buffer has room for the event.
+    /// A packet changes a flow, or ends it; `is_heard` says whether the worker's buffer has room for the event. What the
+    /// balancer tells has a buffer of its own, which is large, and it tells of no end.
     pub(super) fn change(&mut self, name: Name, version: Version, is_end: bool, is_heard: bool) {
+        let is_balanced = kind(name) == Kind::Ipvs;
+        if is_balanced && is_end {
+            self.age_out(name);
+            return;
+        }
         let claim = self.term;
         let known = Known {
             claim,
@@ -239,13 +257,22 @@ impl Machine {
             return;
         }
         self.unread.insert(name);
-        if !is_heard || self.events.len() >= EVENTS_MAX {
+        let is_heard = is_heard || is_balanced;
+        if !is_heard || !is_balanced && self.events.len() >= EVENTS_MAX {
             self.are_events_lost = true;
             self.go_unheard(name, is_new, is_end);
             return;
         }
         let version = (!is_end).then_some(version);
         self.events.push_back(Told { name, version });
+    }
+
+    fn age_out(&mut self, name: Name) {
+        if let Some(version) = self.kernel.remove(&name) {
+            self.aged.insert(name, version);
+        }
+        self.newest.remove(&name);
+        self.unread.remove(&name);
     }
 
     /// Of a flow that came and went unheard nobody can know that it was there.
@@ -316,7 +343,7 @@ impl Machine {
                     kind,
                     last: None,
                     part: Vec::new(),
-                    is_read: kind == Kind::Ipvs,
+                    is_read: false,
                 });
             }
             _ => {}
@@ -340,9 +367,11 @@ impl Machine {
                 engine.sweep_note(now, sweep.kind, &key(name), &value(version), LIFETIME_S);
             if verdict == Verdict::Remove
                 && let Some(version) = self.kernel.remove(&name)
-                && origin(version) == self.term
             {
-                removed.push(name);
+                self.newest.remove(&name);
+                if origin(version) == self.term {
+                    removed.push(name);
+                }
             }
             self.unread.remove(&name);
             self.unknown.remove(&name);
@@ -379,11 +408,15 @@ impl Machine {
         let mut broken = None;
         while let Some(apply) = engine.poll_apply(now) {
             match apply {
-                Apply::Put { kind, key, .. } if refuses(self.refuses_permille) => {
+                Apply::Put { kind, key, .. }
+                    if kind != Kind::Ipvs && refuses(self.refuses_permille) =>
+                {
                     *self.refused.entry(number(key)).or_default() += 1;
                     failed.push((kind, key.to_vec()));
                 }
-                Apply::Put { key, value, .. } => {
+                Apply::Put {
+                    kind, key, value, ..
+                } => {
                     let (name, version) = (number(key), number(value));
                     let claim = match datagram.claim {
                         0 => claim_of(name).max(origin(version)),
@@ -391,7 +424,12 @@ impl Machine {
                     };
                     let newest = self.newest.entry(name).or_default();
                     let before = newest.take(claim, version);
-                    if before.order(self.is_active) > newest.order(false) {
+                    let is_back = match kind {
+                        // Who takes over claims none of the balancer's flows until packets pass, and hears last words.
+                        Kind::Ipvs => before.order(false) > newest.order(false) && !self.is_heir,
+                        _ => before.order(self.is_active) > newest.order(false),
+                    };
+                    if is_back {
                         let what = format!("flow {name} from {before:x?} to {newest:x?}");
                         broken = broken.or(Some((Rule::RolledBack, what)));
                     }

@@ -1,8 +1,9 @@
 //! What befalls the boxes, and how they stand afterwards.
 
-use super::super::machine::Name;
+use super::super::machine::{Name, kind};
 use super::super::plan::{Condition, Fault};
 use super::{Handover, Item, World};
+use proto::sync::Kind;
 
 /// A dead box is noticed after so long.
 const DEAD_US: u64 = 100_000;
@@ -133,6 +134,7 @@ impl World<'_> {
             return;
         };
         engine.request_flush(now);
+        self.boxes[by].is_heir = true;
         self.handover = Some(Handover {
             by,
             until_us: self.now_us + FLUSH_US,
@@ -186,7 +188,9 @@ impl World<'_> {
         if self.boxes[of].is_active {
             return;
         }
-        let names: Vec<Name> = self.boxes[of].kernel.keys().copied().collect();
+        // What the balancer loses it is told of when packets pass, and not before.
+        let names = self.boxes[of].kernel.keys().copied();
+        let names: Vec<Name> = names.filter(|name| kind(*name) != Kind::Ipvs).collect();
         for name in names {
             if self.chance.permille(200) {
                 self.boxes[of].lose(name);

@@ -1,8 +1,9 @@
 //! What must hold at the end, once all is healed, and when a flush is confirmed.
 
 use super::super::Rule;
-use super::super::machine::{Known, Machine, Name};
+use super::super::machine::{Known, Machine, Name, Version, changes, kind, origin};
 use super::{Handover, Item, LOOK_US, World};
+use proto::sync::Kind;
 use std::collections::BTreeSet;
 
 /// After all is healed the tables agree by then.
@@ -34,7 +35,8 @@ impl World<'_> {
         let lacking = lacking.find(|(name, version)| {
             // What changed since may be on its way.
             let is_unchanged = own.get(name).is_some_and(|own| own.version == **version);
-            is_unchanged && !has(name, **version)
+            let is_judged = kind(**name) != Kind::Ipvs && !heir.refused.contains_key(name);
+            is_unchanged && is_judged && !has(name, **version)
         });
         if let Some((name, version)) = lacking {
             let what = format!("box {} lacks flow {name} as of {version}", handover.by);
@@ -58,6 +60,30 @@ impl World<'_> {
         self.judge_tables(Rule::FalselyInSync);
         self.run_until(self.now_us + PASS_US, |_| false);
         self.judge_tables(Rule::TablesDiffer);
+        self.judge_balanced();
+    }
+
+    /// Of the balancer's flows the other box has had all that were told here since the last takeover; where both were
+    /// active each may have what passed there last.
+    fn judge_balanced(&mut self) {
+        let Some(active) = self.active() else {
+            return;
+        };
+        let [owner, other] = [active, 1 - active].map(|of| &self.boxes[of]);
+        let is_judged = |name, version| kind(name) == Kind::Ipvs && origin(version) == owner.term;
+        let has_had = |name: Name, version: Version| {
+            let states = [&other.kernel, &other.aged].map(|flows| flows.get(&name));
+            let is_it = |it: &Version| *it == version || changes(*it) > changes(version);
+            states.into_iter().flatten().any(is_it)
+        };
+        let mut flows = owner.kernel.iter().map(|(name, version)| (*name, *version));
+        let lacking = flows.find(|it| is_judged(it.0, it.1) && !has_had(it.0, it.1));
+        if let Some((name, version)) = lacking {
+            let there = other.kernel.get(&name);
+            let what =
+                format!("balanced flow {name} is {version:x} at its owner, {there:x?} there");
+            self.breaks(Rule::TablesDiffer, what);
+        }
     }
 
     /// Both are in sync and nothing is on its way.
@@ -82,8 +108,11 @@ impl World<'_> {
                 .iter()
                 .any(|it| it.refused.get(name).is_some_and(|times| *times >= 3))
         };
-        let differs =
-            |name: &&Name| one.kernel.get(*name) != other.kernel.get(*name) && !is_refused(name);
+        let differs = |name: &&Name| {
+            kind(**name) != Kind::Ipvs
+                && one.kernel.get(*name) != other.kernel.get(*name)
+                && !is_refused(name)
+        };
         let found = names.copied().collect::<BTreeSet<_>>();
         let found = found.iter().find(differs).map(|name| {
             let [here, there] = [one, other].map(|it| it.kernel.get(name));
