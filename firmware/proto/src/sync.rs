@@ -203,7 +203,7 @@ struct Flush {
     /// Ours, counted.
     asked: u16,
     /// The last one was asked for as a passive box, since the last change of roles: it is about to take over.
-    is_heirs: bool,
+    asked_as_heir: bool,
     /// The peer's that are fulfilled.
     done: u16,
     /// The peer's that is being fulfilled: what was pending is being sent.
@@ -255,7 +255,7 @@ impl Engine {
     /// has to sweep does that first, so the caller should wait no longer than it can bear.
     pub fn request_flush(&mut self, now: Instant) {
         self.flush.asked = self.flush.asked.wrapping_add(1);
-        self.flush.is_heirs = !self.rank.is_active();
+        self.flush.asked_as_heir = !self.rank.is_active();
         self.pace.speak_by(now);
     }
 

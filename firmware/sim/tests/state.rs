@@ -34,7 +34,7 @@ const BROKEN: [(Sabotage, &[Rule], Range<u64>); Sabotage::STATE.len()] = [
 ];
 
 /// Seeds that were found to break a rule, and why.
-const FOUND: [(u64, &str); 5] = [
+const FOUND: [(u64, &str); 4] = [
     (
         100,
         "news of balanced flows was taken from a box that had not let go",
@@ -45,15 +45,11 @@ const FOUND: [(u64, &str); 5] = [
     ),
     (
         13_128,
-        "packets of a box of an earlier term were told in the name of the later one",
+        "an active box took back what it had once said itself",
     ),
     (
         14_243,
         "an end was forgotten while older words than that of a flush were on their way",
-    ),
-    (
-        22_935,
-        "an active box took back what it had once said itself",
     ),
 ];
 

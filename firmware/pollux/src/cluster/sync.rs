@@ -196,7 +196,9 @@ impl Worker {
 
     /// A sync worker that was restarted has heard nothing yet.
     pub(super) fn repeat_to_sync(&mut self) {
-        if let Some(role) = self.sync.told {
+        if let Some(role) = self.sync.told
+            && self.sync.held_back.is_none()
+        {
             let _ = self.sync.wire.send(&role);
         }
     }

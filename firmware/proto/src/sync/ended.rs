@@ -80,9 +80,26 @@ impl Engine {
             }
             Past::Asked if self.is_flushed() => {
                 self.ended.past = Past::Told;
+                self.guard_ended();
                 self.keep_ended(0);
             }
             Past::Asked | Past::Told => {}
+        }
+    }
+
+    /// What the peer told before its word that it has told all may come after that.
+    fn guard_ended(&mut self) {
+        for at in 0..self.ended.hashes.len() {
+            let hash = self.ended.hashes.get(at).copied();
+            let Some(place) = hash.and_then(|hash| self.index.find(hash)) else {
+                continue;
+            };
+            let mut entry = self.index.at(place);
+            // One that is on its way is guarded when it has arrived.
+            if entry.is(ENDED) && !entry.is(PENDING) {
+                self.guard(&mut entry);
+                self.index.put(place, entry);
+            }
         }
     }
 
@@ -109,10 +126,6 @@ impl Engine {
             return;
         }
         entry.clear(ENDED);
-        if !entry.is(PENDING) {
-            // What the peer told before its word that it has told all may come after that.
-            self.guard(&mut entry);
-        }
         if entry.is(PENDING | SEEN | GUARD) {
             self.index.put(place, entry);
         } else {

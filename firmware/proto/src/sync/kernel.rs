@@ -289,15 +289,20 @@ impl Engine {
 
     /// A sweep of a passive box finds what the peer told an earlier start of this one: nobody's claim.
     fn tell_new(&mut self, now: Instant, flow: &Flow<'_>, is_sweeping: bool) {
+        let is_active = self.rank.is_active();
         if flow.kind == Kind::Ipvs && self.live_peer().is_none() {
             // All are listed for a peer that is heard again.
-            self.reading_mut(Kind::Ipvs).is_stale |= self.rank.is_active();
+            self.reading_mut(Kind::Ipvs).is_stale |= is_active;
+            return;
+        }
+        if flow.kind == Kind::Ipvs && flow.is_swept && !is_active {
+            // What a passive box has of these it was told.
             return;
         }
         let seen = if is_sweeping { SEEN } else { 0 };
         let mut entry = Entry::new(flow.hash, flow.kind, seen);
         entry.digest = flow.digest;
-        if !flow.is_swept || self.rank.is_active() {
+        if !flow.is_swept || is_active {
             entry.set(MINE);
             entry.rank = self.rank.0;
             entry = self.send(now, entry, flow, true);
@@ -318,17 +323,10 @@ impl Engine {
         let is_back = entry.is(GONE) && (is_event || !entry.is(GUARD));
         let is_claimed = is_event && self.rank.is_active() && self.rank.0 > entry.rank;
         let is_changed = entry.is(GONE) || entry.digest != flow.digest;
-        let is_news = is_changed && self.is_news(&entry, flow);
-        // A box of a later term said what the flow's state is. What passes here is not told in its name, even where what
-        // it had said was to be told back to it.
-        if is_news && self.rank.is_active() && entry.rank > self.rank.0 {
-            entry.clear(NEEDED | MINE);
-            entry.rank = self.rank.0;
-        }
         // What the peer asked for is told by whoever is asked.
         let is_told = self.is_own(&entry) || is_back || is_claimed || entry.is(NEEDED);
         if !is_told {
-            if is_news {
+            if is_changed && self.is_news(&entry, flow) {
                 // What its owner says of it is then news here.
                 entry.digest = flow.digest;
                 self.digests.doubt(bucket_of(flow.hash));

@@ -45,7 +45,7 @@ impl Engine {
             return;
         }
         let before = self.authority();
-        let was_asked = core::mem::take(&mut self.flush.is_heirs);
+        let was_asked = core::mem::take(&mut self.flush.asked_as_heir);
         self.is_heir = is_active && (self.is_heir || was_asked);
         self.rank = rank;
         self.begin_past();
@@ -94,8 +94,10 @@ impl Engine {
     /// Nothing is remembered of the balancer's flows by which old news of them would be known. So a box that took over
     /// from a silent one, which may have been frozen, hears of none from it any more.
     pub(super) fn hears_of_balanced(&self, sender: u32) -> bool {
-        let is_done_with = self.rank.is_active() && !self.is_heir && sender < self.rank.0;
-        !is_done_with || is_broken(Sabotage::TakeAnyBalanced)
+        !self.rank.is_active()
+            || self.is_heir
+            || sender >= self.rank.0
+            || is_broken(Sabotage::TakeAnyBalanced)
     }
 
     /// A record of that rank counts against what is known. Where both boxes say something of the same rank, as where one

@@ -320,6 +320,8 @@ impl Engine {
         });
         self.flights.clear(now);
         self.flush.serving = None;
+        // Last words come at once; what comes after a silence may be of before.
+        self.is_heir = false;
         if let Some(peer) = &mut self.peer {
             peer.is_attached = false;
             peer.attach_after = self.next_sequence;

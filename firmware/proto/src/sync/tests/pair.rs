@@ -206,6 +206,19 @@ fn who_takes_over_in_order_hears_last_words_of_what_was_balanced() {
     assert_eq!(world.held(1, Kind::Ipvs, 9), Some(1));
 }
 
+/// The box of the lower term stays: what the other one told meanwhile in a higher one is no hindrance.
+#[test]
+fn a_takeover_that_is_called_off_leaves_the_boxes_able_to_agree() {
+    let mut world = settled(10);
+    world.role(1, true, 2);
+    world.put(0, 3, 7);
+    world.run_ms(1000);
+    world.role(1, false, 2);
+    world.put(0, 3, 8);
+    world.settle();
+    assert_eq!([0, 1].map(|of| world.state(of, 3)), [Some(8); 2]);
+}
+
 #[test]
 fn of_two_active_boxes_the_lower_term_yields_and_what_only_it_knew_is_kept() {
     let mut world = settled(10);
