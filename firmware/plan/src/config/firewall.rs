@@ -238,6 +238,7 @@ pub struct Connections {
     /// Most connections; `None`: as the kernel chose for this box's memory.
     pub max: Option<u32>,
     /// How long a connection is remembered without a packet, in seconds; the kernel's for those not named.
+    /// Each phase once, in the order of [`Phase`], so that equal configs are equal images.
     pub timeouts_s: Vec<(Phase, u32)>,
 }
 

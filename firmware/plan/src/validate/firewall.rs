@@ -4,11 +4,12 @@ mod traffic;
 mod translation;
 
 use super::{Problems, is_repeated};
-use crate::config::firewall::{Addresses, Connections, Firewall, Side};
+use crate::config::firewall::{Addresses, Connections, Firewall, Phase, Side};
 use crate::config::{Config, Link};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// Bounds of `Connections::max`: fewer would not carry a box's own traffic, more need over 5 GiB.
 const CONNECTIONS: (u64, u64) = (1024, 16_777_216);
@@ -224,13 +225,21 @@ fn connections(firewall: &Firewall, problems: &mut Problems) {
         let path = "firewall.connections.max".into();
         problems.within(path, max.into(), CONNECTIONS, " connections");
     }
-    for (order, (phase, seconds)) in connections.timeouts_s.iter().enumerate() {
+    let mut last: Option<Phase> = None;
+    for &(phase, seconds) in &connections.timeouts_s {
         let path = format!("firewall.connections.timeouts_s.{}", phase.name());
-        let phases = connections.timeouts_s.iter().map(|(phase, _)| *phase);
-        if is_repeated(phases, order, phase) {
-            problems.add(path.clone(), &phase.name(), "is there twice", "keep one");
+        let fault = match last.map(|last| last.cmp(&phase)) {
+            Some(Ordering::Equal) => Some(("is there twice", "keep one")),
+            Some(Ordering::Greater) => {
+                Some(("is out of order", "make the image anew with `polluxctl`"))
+            }
+            Some(Ordering::Less) | None => None,
+        };
+        if let Some((fault, advice)) = fault {
+            problems.add(path.clone(), &phase.name(), fault, advice);
         }
-        problems.within(path, (*seconds).into(), (1, TIMEOUT_MAX_S), " seconds");
+        last = Some(phase);
+        problems.within(path, seconds.into(), (1, TIMEOUT_MAX_S), " seconds");
     }
 }
 

@@ -477,16 +477,22 @@ fn bounds_of_connections_that_nothing_tracks_are_a_concern() {
     assert_eq!(concerns(&config), []);
 }
 
-/// TOML has each key once; an image might hold it twice.
+/// TOML has each key once and is read in the order of the phases; an image might be otherwise.
 #[test]
-fn a_timeout_stands_once() {
+fn a_timeout_stands_once_and_in_its_place() {
     use crate::config::firewall::Phase;
-    let mut config = pair();
-    config.firewall.connections.timeouts_s = alloc::vec![(Phase::Udp, 10), (Phase::Udp, 20)];
-    let problems = validate(&config).unwrap_err();
-    let found: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    let refused = |timeouts_s: &[(Phase, u32)]| {
+        let mut config = pair();
+        config.firewall.connections.timeouts_s = timeouts_s.to_vec();
+        let problems = validate(&config).unwrap_err();
+        problems.iter().map(Problem::to_string).collect::<String>()
+    };
     assert_eq!(
-        found,
-        ["firewall.connections.timeouts_s.udp: udp is there twice: keep one"]
+        refused(&[(Phase::Udp, 10), (Phase::Udp, 20)]),
+        "firewall.connections.timeouts_s.udp: udp is there twice: keep one"
+    );
+    assert_eq!(
+        refused(&[(Phase::Icmp, 10), (Phase::Udp, 20)]),
+        "firewall.connections.timeouts_s.udp: udp is out of order: make the image anew with `polluxctl`"
     );
 }
