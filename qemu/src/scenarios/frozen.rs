@@ -16,9 +16,6 @@ const RARELY: Duration = Duration::from_millis(100);
 const FREEZE: Duration = Duration::from_secs(3);
 /// From the thaw on a box may answer for what it lost for this long, and not one packet longer.
 const LAST_WORDS: Duration = Duration::from_millis(50);
-/// An emulated processor on a busy host is late at times, by as much as that, and never early: the best of so many
-/// freezes counts.
-const FREEZES_MAX: usize = 5;
 /// A quarter of a processor in slices that a dead time of 200 ms bears.
 const RATION: Ration = Ration {
     run: Duration::from_millis(40),
@@ -27,20 +24,6 @@ const RATION: Ration = Ration {
 const STARVED: Duration = Duration::from_secs(5);
 
 pub fn active(stage: &mut Stage) -> Result<()> {
-    let mut found = Vec::new();
-    while found.len() < FREEZES_MAX {
-        let last = last_words(stage)?;
-        if last.is_none_or(|last| last <= LAST_WORDS) {
-            return Ok(());
-        }
-        found.extend(last);
-    }
-    let what = format!("a box that thaws should be silent after {LAST_WORDS:?}");
-    ensure(false, &what, &format!("{found:?}"))
-}
-
-/// Freezes the active box; how long after its thaw it answered last, if it did.
-fn last_words(stage: &mut Stage) -> Result<Option<Duration>> {
     let pair = stage.pair()?;
     let active = pair.active()?;
     let (frozen, heir) = (pair.machine(active)?, pair.machine(1 - active)?);
@@ -72,7 +55,8 @@ fn last_words(stage: &mut Stage) -> Result<Option<Duration>> {
         .world
         .timeline
         .note(frozen.name(), format!("after its thaw {found}"));
-    Ok(last)
+    let what = format!("a box that thaws should be silent after {LAST_WORDS:?}");
+    ensure(last.is_none_or(|last| last <= LAST_WORDS), &what, &found)
 }
 
 pub fn starved(stage: &mut Stage) -> Result<()> {

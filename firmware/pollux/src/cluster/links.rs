@@ -205,33 +205,47 @@ impl HeartbeatLink {
         }
     }
 
-    /// Reads what waits, and hands each frame to `on_frame`.
-    pub fn receive(&mut self, mut on_frame: impl FnMut(&[u8])) {
+    /// How often to read it in one turn.
+    pub fn reads_per_turn(&self) -> usize {
+        match self.line {
+            Line::Closed => 0,
+            Line::Serial(_) => CHUNKS_PER_TURN,
+            Line::Udp(..) => DATAGRAMS_PER_TURN,
+        }
+    }
+
+    /// Whether it is a serial line.
+    pub fn is_serial(&self) -> bool {
+        matches!(self.way, Way::Serial { .. })
+    }
+
+    /// Reads once and hands each frame to `on_frame`; says whether there may be more.
+    pub fn receive(&mut self, mut on_frame: impl FnMut(&[u8])) -> bool {
         match &mut self.line {
-            Line::Closed => {}
+            Line::Closed => false,
             Line::Serial(port) => {
                 let mut chunk = [0; CHUNK_BYTES];
-                for _ in 0..CHUNKS_PER_TURN {
-                    match port.receive(&mut chunk) {
-                        Ok(0) => return,
-                        Ok(length) => {
-                            let bytes = chunk.get(..length).unwrap_or_default();
-                            self.decoder.push(bytes, &mut on_frame);
-                        }
-                        Err(error) => return self.close(&error.to_string()),
+                match port.receive(&mut chunk) {
+                    Ok(length) => {
+                        let bytes = chunk.get(..length).unwrap_or_default();
+                        self.decoder.push(bytes, &mut on_frame);
+                        length > 0
+                    }
+                    Err(error) => {
+                        self.close(&error.to_string());
+                        false
                     }
                 }
             }
             Line::Udp(link, _) => {
                 // One byte more than any frame, so that what is too long shows.
                 let mut datagram = [0; FRAME_BYTES_MAX + 1];
-                for _ in 0..DATAGRAMS_PER_TURN {
-                    // An error (the network is down) is not worth a line: the link falls silent, and that is said.
-                    let Ok(Some((length, _))) = link.receive(&mut datagram) else {
-                        return;
-                    };
-                    on_frame(datagram.get(..length).unwrap_or_default());
-                }
+                // An error (the network is down) is not worth a line: the link falls silent, and that is said.
+                let Ok(Some((length, _))) = link.receive(&mut datagram) else {
+                    return false;
+                };
+                on_frame(datagram.get(..length).unwrap_or_default());
+                true
             }
         }
     }

@@ -114,27 +114,52 @@ impl Worker {
         all.min().unwrap_or(node)
     }
 
-    /// What a link tells is acted upon before the next one is read: a box whose machine was paused sees no
-    /// gap in its own clock, and hears from its twin that the addresses are no longer its own.
+    /// Serial lines last: their bytes come by interrupts, a few at a time, so that after a pause it takes longer to
+    /// read what waits there than to act on what the cards have.
     fn read_links(&mut self, ready: &[Readiness; FDS]) {
-        for (index, ready) in (0u8..).zip(ready) {
-            let Some(link) = self.links.get_mut(usize::from(index)) else {
+        for serial in [false, true] {
+            for (index, ready) in (0..self.links.len()).zip(ready) {
+                let is_next = |link: &HeartbeatLink| link.is_serial() == serial;
+                if self.links.get(index).is_some_and(is_next) {
+                    self.attend(index, *ready);
+                }
+            }
+        }
+    }
+
+    fn attend(&mut self, index: usize, ready: Readiness) {
+        if ready.readable {
+            self.read(index);
+        }
+        let Some(link) = self.links.get_mut(index) else {
+            return;
+        };
+        if ready.hung_up {
+            link.hung_up();
+        }
+        if link.wants_to_write() {
+            link.flush();
+        }
+    }
+
+    /// What a link tells is acted upon before it is read on: a box whose machine was paused sees no gap in its own
+    /// clock, and hears from its twin that the addresses are no longer its own.
+    fn read(&mut self, index: usize) {
+        let reads = self
+            .links
+            .get(index)
+            .map_or(0, HeartbeatLink::reads_per_turn);
+        for _ in 0..reads {
+            let (node, link) = (&mut self.node, self.links.get_mut(index));
+            let (Some(link), Ok(position)) = (link, u8::try_from(index)) else {
                 return;
             };
-            if ready.readable {
-                let node = &mut self.node;
-                link.receive(|frame| {
-                    node.handle_frame(instant(now()), LinkIndex(index), frame);
-                });
-            }
-            if ready.hung_up {
-                link.hung_up();
-            }
-            if link.wants_to_write() {
-                link.flush();
-            }
-            if ready.readable {
-                self.follow_node();
+            let may_go_on = link.receive(|frame| {
+                node.handle_frame(instant(now()), LinkIndex(position), frame);
+            });
+            self.follow_node();
+            if !may_go_on {
+                return;
             }
         }
     }
