@@ -10,27 +10,48 @@ pub use claims::Record;
 use crate::capture::Capture;
 use crate::net::{INTRUDER, VIRTUAL, mac_bytes};
 use crate::ns;
-use crate::timeline::millis;
+use crate::timeline::lock;
 use anyhow::{Context, Result};
 use claims::Claim;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// From question to question for each address, where nothing speaks against it; what is judged is no finer.
 pub const ASK_INTERVAL: Duration = Duration::from_millis(10);
+/// Who has nothing to ask looks so often whether the watch is over.
+const IDLE: Duration = Duration::from_millis(100);
 /// Networks with virtual addresses.
 const WATCHED: [&str; 2] = ["wan", "lan"];
+
+/// Questions to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asking {
+    interval: Duration,
+    /// This box alone; `None`: whoever is there.
+    node: Option<usize>,
+}
+
+/// What an asker is to ask, and that this has changed.
+#[derive(Debug, Default)]
+struct Orders(Mutex<Option<Asking>>, Condvar);
+
+impl Orders {
+    fn give(&self, asking: Option<Asking>) {
+        *lock(&self.0) = asking;
+        self.1.notify_all();
+    }
+}
 
 /// The watch; ends when dropped.
 #[derive(Debug)]
 pub struct Watch {
     captures: Vec<Capture>,
     is_stopped: Arc<AtomicBool>,
-    interval_ms: Arc<AtomicU64>,
+    /// Of the asker that asks all, and of the one that asks one.
+    orders: [Arc<Orders>; 2],
 }
 
 impl Watch {
@@ -43,20 +64,35 @@ impl Watch {
         let watch = Watch {
             captures: captures.collect::<Result<_>>()?,
             is_stopped: Arc::default(),
-            interval_ms: Arc::default(),
+            orders: Default::default(),
         };
-        watch.ask_every(interval);
+        watch.ask_all(Some(interval));
         for network in WATCHED {
-            let is_stopped = Arc::clone(&watch.is_stopped);
-            let interval_ms = Arc::clone(&watch.interval_ms);
-            ns::spawn(INTRUDER, move || ask(network, &interval_ms, &is_stopped))?;
+            for orders in &watch.orders {
+                let (orders, is_stopped) = (Arc::clone(orders), Arc::clone(&watch.is_stopped));
+                ns::spawn(INTRUDER, move || ask(network, &orders, &is_stopped))?;
+            }
         }
         Ok(watch)
     }
 
-    /// Asks for each address once an `interval` from the next question on.
-    pub fn ask_every(&self, interval: Duration) {
-        self.interval_ms.store(millis(interval), Ordering::Relaxed);
+    /// From now on asks whoever is there for each address once an `interval`, or not at all.
+    pub fn ask_all(&self, interval: Option<Duration>) {
+        let [all, _] = &self.orders;
+        all.give(interval.map(|interval| Asking {
+            interval,
+            node: None,
+        }));
+    }
+
+    /// From now on asks box `node`, and it alone, for each address once an `interval`: the other one's cards have
+    /// nothing of it.
+    pub fn ask_one(&self, node: usize, interval: Duration) {
+        let [_, one] = &self.orders;
+        one.give(Some(Asking {
+            interval,
+            node: Some(node),
+        }));
     }
 
     /// Ends it; gives who claimed what when.
@@ -100,7 +136,7 @@ fn filter(network: &str) -> String {
     )
 }
 
-fn ask(network: &'static str, interval_ms: &AtomicU64, is_stopped: &AtomicBool) -> Result<()> {
+fn ask(network: &'static str, orders: &Orders, is_stopped: &AtomicBool) -> Result<()> {
     let socket = sys::packet::PacketSocket::open()?;
     let index = nix::net::if_::if_nametoindex(network)
         .with_context(|| format!("the asker has no leg on {network}"))?;
@@ -109,12 +145,21 @@ fn ask(network: &'static str, interval_ms: &AtomicU64, is_stopped: &AtomicBool) 
         .map(|(address, ..)| Ok(frames::question(address.parse::<IpAddr>()?)))
         .collect::<Result<_>>()?;
     while !is_stopped.load(Ordering::Relaxed) {
+        let Orders(now, changed) = orders;
+        let asking = *lock(now);
         for question in &questions {
+            let Some(Asking { node, .. }) = asking else {
+                break;
+            };
+            let question = match node {
+                Some(node) => &frames::aimed(question.clone(), mac_bytes(node, network)),
+                None => question,
+            };
             // A full queue: the next one is asked soon.
             let _ = socket.send(index, question);
         }
-        let interval = Duration::from_millis(interval_ms.load(Ordering::Relaxed));
-        thread::sleep(interval);
+        let pause = asking.map_or(IDLE, |asking| asking.interval);
+        let _ = changed.wait_timeout_while(lock(now), pause, |now| *now == asking);
     }
     Ok(())
 }

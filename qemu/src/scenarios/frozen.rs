@@ -9,9 +9,7 @@ use crate::watch::{ASK_INTERVAL, Watch};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// While a box is frozen its card keeps all that is asked, and an emulated processor takes longer over a thousand
-/// answers than what is judged: so few questions until shortly before the thaw. One that is starved has no time for
-/// more, either.
+/// Between two questions for each address. Who is starved has no time for more.
 const RARELY: Duration = Duration::from_millis(100);
 const FREEZE: Duration = Duration::from_secs(3);
 /// From the thaw on a box may answer for what it lost for this long, and not one packet longer.
@@ -31,12 +29,16 @@ pub fn active(stage: &mut Stage) -> Result<()> {
     let watch = Watch::start(&stage.logs, RARELY)?;
     let stopped = Instant::now();
     frozen.pause()?;
+    // What a card keeps of questions while its box is frozen, an emulated processor answers for longer than is judged.
+    watch.ask_all(None);
+    watch.ask_one(1 - active, RARELY);
     heir.console
         .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
-    std::thread::sleep((FREEZE - RARELY).saturating_sub(stopped.elapsed()));
-    watch.ask_every(ASK_INTERVAL);
     std::thread::sleep(FREEZE.saturating_sub(stopped.elapsed()));
     let mark = frozen.console.mark();
+    frozen.prefer()?;
+    watch.ask_all(Some(RARELY));
+    watch.ask_one(active, ASK_INTERVAL);
     let thawed = frozen.resume()?;
     let is_standby = |line: &str| is_standing(line) && !is_active(line);
     frozen
