@@ -14,6 +14,13 @@ pub(super) const KEY: [u8; 32] = [3; 32];
 
 /// A flow's name.
 pub(super) type Name = u64;
+/// A flow's state: the term in which it was made, and below that how many changes there had been by then.
+pub(super) type Version = u64;
+/// Counts takeovers.
+pub(super) type Term = u64;
+/// Bits of a version that count changes; those above are its term.
+const COUNT_BITS: u32 = 32;
+
 /// What a flow is: half of them are connections that the kernel tracks.
 pub(super) fn kind(name: Name) -> Kind {
     match name % 4 {
@@ -22,13 +29,6 @@ pub(super) fn kind(name: Name) -> Kind {
         _ => Kind::Conntrack,
     }
 }
-
-/// A flow's state: the term in which it was made, and below that how many changes there had been by then.
-pub(super) type Version = u64;
-/// Counts takeovers.
-pub(super) type Term = u64;
-/// Bits of a version that count changes; those above are its term.
-const COUNT_BITS: u32 = 32;
 
 /// The state that comes after so many changes, made in that term.
 pub(super) fn version(term: Term, changes: u64) -> Version {
@@ -105,6 +105,14 @@ impl Known {
     }
 }
 
+/// What a kernel did not take of a flow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Refused {
+    pub(super) times: u32,
+    /// The last state that it refused.
+    pub(super) version: Version,
+}
+
 /// One event of the kernel's.
 #[derive(Clone, Copy)]
 struct Told {
@@ -144,8 +152,8 @@ pub(super) struct Machine {
     /// It took over from a box that was asked to let go, and that tells the rest.
     pub(super) is_heir: bool,
     pub(super) term: Term,
-    /// How often it refused each flow.
-    pub(super) refused: BTreeMap<Name, u32>,
+    /// What it refused of each flow.
+    pub(super) refused: BTreeMap<Name, Refused>,
     /// Of a thousand changes so many are refused.
     pub(super) refuses_permille: u32,
     table: u64,
@@ -233,9 +241,9 @@ impl Machine {
         }
     }
 
-    /// A packet changes a flow, or ends it; `is_heard` says whether the worker's buffer has room for the event. What the
-    /// balancer tells has a buffer of its own, which is large, and it tells of no end.
-    pub(super) fn change(&mut self, name: Name, version: Version, is_end: bool, is_heard: bool) {
+    /// A packet changes a flow, or ends it; `has_room` says whether the worker's buffer takes the event. What the balancer
+    /// tells has a buffer of its own, which is large, and it tells of no end.
+    pub(super) fn change(&mut self, name: Name, version: Version, is_end: bool, has_room: bool) {
         let is_balanced = kind(name) == Kind::Ipvs;
         if is_balanced && is_end {
             self.age_out(name);
@@ -257,8 +265,7 @@ impl Machine {
             return;
         }
         self.unread.insert(name);
-        let is_heard = is_heard || is_balanced;
-        if !is_heard || !is_balanced && self.events.len() >= EVENTS_MAX {
+        if !is_balanced && (!has_room || self.events.len() >= EVENTS_MAX) {
             self.are_events_lost = true;
             self.go_unheard(name, is_new, is_end);
             return;
@@ -408,10 +415,12 @@ impl Machine {
         let mut broken = None;
         while let Some(apply) = engine.poll_apply(now) {
             match apply {
-                Apply::Put { kind, key, .. }
-                    if kind != Kind::Ipvs && refuses(self.refuses_permille) =>
-                {
-                    *self.refused.entry(number(key)).or_default() += 1;
+                Apply::Put {
+                    kind, key, value, ..
+                } if kind != Kind::Ipvs && refuses(self.refuses_permille) => {
+                    let refused = self.refused.entry(number(key)).or_default();
+                    refused.times += 1;
+                    refused.version = number(value);
                     failed.push((kind, key.to_vec()));
                 }
                 Apply::Put {

@@ -1,7 +1,7 @@
 //! What must hold at the end, once all is healed, and when a flush is confirmed.
 
 use super::super::Rule;
-use super::super::machine::{Known, Machine, Name, Version, changes, kind, origin};
+use super::super::machine::{Known, Machine, Name, Refused, Version, changes, kind, origin};
 use super::{Handover, Item, LOOK_US, World};
 use proto::sync::Kind;
 use std::collections::BTreeSet;
@@ -35,7 +35,10 @@ impl World<'_> {
         let lacking = lacking.find(|(name, version)| {
             // What changed since may be on its way.
             let is_unchanged = own.get(name).is_some_and(|own| own.version == **version);
-            let is_judged = kind(**name) != Kind::Ipvs && !heir.refused.contains_key(name);
+            // It was told, and its kernel would not have it.
+            let is_refused = |refused: &Refused| refused.version == **version;
+            let is_judged =
+                kind(**name) != Kind::Ipvs && !heir.refused.get(name).is_some_and(is_refused);
             is_unchanged && is_judged && !has(name, **version)
         });
         if let Some((name, version)) = lacking {
@@ -106,7 +109,7 @@ impl World<'_> {
         let is_refused = |name: &Name| {
             [one, other]
                 .iter()
-                .any(|it| it.refused.get(name).is_some_and(|times| *times >= 3))
+                .any(|it| it.refused.get(name).is_some_and(|it| it.times >= 3))
         };
         let differs = |name: &&Name| {
             kind(**name) != Kind::Ipvs
