@@ -54,17 +54,17 @@ fn stays_standby(act: &Act) -> Result<()> {
     let marks = act.pair.marks();
     let status = act.pair.status(PREFERRED)?;
     let connections = line_with(&status, "connections: ")?;
-    let is_said = connections.starts_with("connections: NOT ");
+    let says_not = connections.starts_with("connections: NOT ");
     ensure(
-        is_said,
+        says_not,
         "a box that is told of nothing should say so",
         connections,
     )?;
     let status = act.pair.status(HEIR)?;
     let peer = line_with(&status, "peer: ")?;
-    let is_said = peer.ends_with(", fail-back waits for sync");
+    let says_why = peer.ends_with(", fail-back waits for sync");
     ensure(
-        is_said,
+        says_why,
         "the heir should say what fail-back waits for",
         peer,
     )?;

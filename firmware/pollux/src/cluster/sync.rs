@@ -110,6 +110,16 @@ impl Sync {
         true
     }
 
+    /// Tells the role to a sync worker that may have been restarted. While a drain waits that would call it off
+    /// (`Mirror::set_role`), and the addresses would wait for their bound.
+    pub fn repeat(&mut self) {
+        if let Some(role) = self.told
+            && self.held_back.is_none()
+        {
+            let _ = self.wire.send(&role);
+        }
+    }
+
     /// The takeover that waits no longer.
     fn release(&mut self, now: Duration, drained: Option<u64>) -> Option<u64> {
         let is_over = |held: &mut HeldBack| drained == Some(held.term) || held.until <= now;
@@ -193,15 +203,6 @@ impl Worker {
             self.sync.told = Some(role);
         }
     }
-
-    /// A sync worker that was restarted has heard nothing yet.
-    pub(super) fn repeat_to_sync(&mut self) {
-        if let Some(role) = self.sync.told
-            && self.sync.held_back.is_none()
-        {
-            let _ = self.sync.wire.send(&role);
-        }
-    }
 }
 
 /// Bit n for link n.
@@ -241,6 +242,27 @@ mod tests {
             assert_eq!(sync.release(NOW + bound, None), Some(7));
             assert_eq!(sync.release(NOW + bound, Some(7)), None, "only once");
         }
+    }
+
+    #[test]
+    fn a_role_is_told_again_but_not_within_a_drain() {
+        let (mut sync, mut far) = sync(Some(NOW));
+        let role = ClusterToSync::Role {
+            active: false,
+            term: 6,
+            links_up: 1,
+        };
+        sync.told = Some(role);
+        sync.repeat();
+        assert_eq!(far.receive(), Ok(Some(role)));
+        assert!(sync.drain(NOW, 7, true));
+        sync.repeat();
+        let order = ClusterToSync::Drain {
+            term: 7,
+            planned: true,
+        };
+        assert_eq!(far.receive(), Ok(Some(order)));
+        assert_eq!(far.receive(), Ok(None));
     }
 
     #[test]

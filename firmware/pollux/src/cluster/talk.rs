@@ -144,7 +144,7 @@ impl Worker {
         if self.alive_at <= now() {
             let _ = self.wires.lifeline.send(&FromWorker::Alive);
             self.say_alive();
-            self.repeat_to_sync();
+            self.sync.repeat();
             self.alive_at = now().saturating_add(ALIVE_INTERVAL);
         }
     }
