@@ -206,6 +206,24 @@ fn who_takes_over_in_order_hears_last_words_of_what_was_balanced() {
     assert_eq!(world.held(1, Kind::Ipvs, 9), Some(1));
 }
 
+/// It may have been frozen meanwhile: its words are old by then.
+#[test]
+fn last_words_of_what_was_balanced_end_with_a_silence() {
+    let mut world = settled(1);
+    world.sides[1].engine.request_flush(world.now);
+    world.run_ms(20);
+    world.role(1, true, 2);
+    world.role(0, false, 2);
+    world.put_kind(1, Kind::Ipvs, 9, 2);
+    world.link.is_cut = true;
+    world.run_ms(2000);
+    world.link.is_cut = false;
+    world.settle();
+    world.put_kind(0, Kind::Ipvs, 9, 1);
+    world.run_ms(20);
+    assert_eq!(world.held(1, Kind::Ipvs, 9), Some(2));
+}
+
 /// The box of the lower term stays: what the other one told meanwhile in a higher one is no hindrance.
 #[test]
 fn a_takeover_that_is_called_off_leaves_the_boxes_able_to_agree() {
