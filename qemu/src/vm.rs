@@ -7,7 +7,7 @@ pub mod qmp;
 pub mod starved;
 
 use crate::console::Console;
-use crate::ns::Guard;
+use crate::ns::{self, Guard};
 use crate::timeline::{Timeline, lock};
 use anyhow::{Context, Result, bail};
 use arguments::{Firmware, Hardware, Medium, OVMF_VARS, socket};
@@ -167,11 +167,16 @@ impl Machine {
     }
 
     /// From now on its processor goes before whatever else runs on the host, as one of its own would: what is judged
-    /// then is the box and not who else is busy.
+    /// then is the box and not who else is busy. Where the host does not allow that, the timeline says so.
     pub fn prefer(&self) -> Result<()> {
         let process = lock(&self.process).as_ref().map(Guard::id);
         let process = process.with_context(|| format!("{} is off", self.name))?;
-        crate::ns::run("chrt", ["-a", "-f", "-p", "1", &process.to_string()])
+        let arguments = ["-a", "-f", "-p", "1", &process.to_string()];
+        if let Err(error) = ns::run("chrt", arguments) {
+            self.timeline
+                .note(&self.name, format!("waits its turn: {error:#}"));
+        }
+        Ok(())
     }
 
     /// Freezes the processor, as a long SMI would.
