@@ -2,15 +2,17 @@
 //! in the box or in QEMU gets to say goodbye.
 
 pub mod arguments;
+mod preferred;
 mod program;
 pub mod qmp;
 pub mod starved;
 
 use crate::console::Console;
-use crate::ns::{self, Guard};
+use crate::ns::Guard;
 use crate::timeline::{Timeline, lock};
 use anyhow::{Context, Result, bail};
 use arguments::{Firmware, Hardware, Medium, OVMF_VARS, socket};
+use preferred::Preferred;
 use qmp::Qmp;
 use serde_json::json;
 use starved::{Ration, Starved};
@@ -33,14 +35,21 @@ pub struct Machine {
     folder: PathBuf,
     timeline: Timeline,
     hardware: Hardware,
-    process: Mutex<Option<Guard>>,
-    /// Keeps its program in memory.
-    program: Mutex<Option<Guard>>,
+    /// While it is on.
+    life: Mutex<Option<Life>>,
     /// First serial port.
     pub console: Console,
     /// Third serial port of machines that have a back door.
     pub door: Console,
     qmp: Qmp,
+}
+
+/// The processes of a box that is on.
+#[derive(Debug)]
+struct Life {
+    qemu: Guard,
+    /// Keeps its program in memory, once it runs.
+    program: Option<Guard>,
 }
 
 impl Machine {
@@ -61,8 +70,7 @@ impl Machine {
             folder: folder.into(),
             timeline: timeline.clone(),
             hardware,
-            process: Mutex::default(),
-            program: Mutex::default(),
+            life: Mutex::default(),
             console: listen("console")?,
             door: listen("door")?,
             qmp: Qmp::listen(name, &socket(folder, "qmp"))?,
@@ -81,8 +89,8 @@ impl Machine {
 
     /// Presses the power button of a box that is off.
     pub fn power_on(&self) -> Result<()> {
-        let mut process = lock(&self.process);
-        if process.is_some() {
+        let mut life = lock(&self.life);
+        if life.is_some() {
             bail!("powering on {}: it is on", self.name);
         }
         let hardware = &self.hardware;
@@ -104,23 +112,33 @@ impl Machine {
         let child = command
             .spawn()
             .context("starting QEMU (package qemu-system-x86)")?;
-        let number = child.id();
-        *process = Some(Guard::new(child));
-        drop(process);
+        let process = child.id();
+        *life = Some(Life {
+            qemu: Guard::new(child),
+            program: None,
+        });
+        drop(life);
         self.timeline.note(&self.name, "power on");
         self.qmp.wait_life(lives, START_TIMEOUT).with_context(|| {
             let said = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
             format!("starting {}: {}", self.name, said.trim())
         })?;
-        *lock(&self.program) = Some(program::hold(number)?);
+        let program = program::hold(process);
+        if let Err(error) = &program {
+            let what = format!("the host may page out its QEMU: {error:#}");
+            self.timeline.note(&self.name, what);
+        }
+        if let Some(life) = lock(&self.life).as_mut() {
+            life.program = program.ok();
+        }
         Ok(())
     }
 
     /// Pulls the power plug; gives the moment.
     pub fn power_cut(&self) -> Instant {
         let moment = Instant::now();
-        if let Some(mut guard) = lock(&self.process).take() {
-            guard.kill();
+        if let Some(mut life) = lock(&self.life).take() {
+            life.qemu.kill();
         }
         self.timeline.note(&self.name, "POWER CUT");
         moment
@@ -129,8 +147,8 @@ impl Machine {
     /// Waits until the box has powered itself off.
     pub fn wait_off(&self, timeout: Duration) -> Result<()> {
         self.qmp.wait_end(timeout)?;
-        if let Some(mut guard) = lock(&self.process).take() {
-            guard.wait()?;
+        if let Some(mut life) = lock(&self.life).take() {
+            life.qemu.wait()?;
         }
         self.timeline.note(&self.name, "powered itself off");
         Ok(())
@@ -166,17 +184,16 @@ impl Machine {
         Ok(())
     }
 
-    /// From now on its processor goes before whatever else runs on the host, as one of its own would: what is judged
-    /// then is the box and not who else is busy. Where the host does not allow that, the timeline says so.
-    pub fn prefer(&self) -> Result<()> {
-        let process = lock(&self.process).as_ref().map(Guard::id);
-        let process = process.with_context(|| format!("{} is off", self.name))?;
-        let arguments = ["-a", "-f", "-p", "1", &process.to_string()];
-        if let Err(error) = ns::run("chrt", arguments) {
-            self.timeline
-                .note(&self.name, format!("waits its turn: {error:#}"));
+    /// Has its processor go before whatever else runs on the host, until the guard is dropped.
+    pub fn prefer(&self) -> Result<Option<Preferred>> {
+        let preferred = Preferred::start(self.process()?)?;
+        if preferred.is_none() {
+            self.timeline.note(
+                &self.name,
+                "waits its turn: this host gives nobody precedence",
+            );
         }
-        Ok(())
+        Ok(preferred)
     }
 
     /// Freezes the processor, as a long SMI would.
@@ -212,12 +229,15 @@ impl Machine {
 
     /// Takes most of its processor time away, until the guard is dropped.
     pub fn starve(&self, ration: Ration) -> Result<Starved> {
-        let process = lock(&self.process);
-        let guard = process
-            .as_ref()
-            .with_context(|| format!("starving {}: it is off", self.name))?;
+        let process = self.process()?;
         self.timeline.note(&self.name, "starved of CPU");
-        Starved::start(guard.id(), ration)
+        Starved::start(process, ration)
+    }
+
+    /// Its QEMU.
+    fn process(&self) -> Result<u32> {
+        let process = lock(&self.life).as_ref().map(|life| life.qemu.id());
+        process.with_context(|| format!("{} is off", self.name))
     }
 
     /// Plugs a config medium into a running box: a USB stick, or a floppy into the drive.

@@ -5,43 +5,36 @@
 mod claims;
 mod frames;
 
-pub use claims::Record;
+pub use claims::{Claim, Record};
 
 use crate::capture::Capture;
 use crate::net::{INTRUDER, VIRTUAL, mac_bytes};
 use crate::ns;
 use crate::timeline::lock;
-use anyhow::{Context, Result};
-use claims::Claim;
+use anyhow::{Context, Result, anyhow};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// From question to question for each address, where nothing speaks against it; what is judged is no finer.
 pub const ASK_INTERVAL: Duration = Duration::from_millis(10);
-/// Who has nothing to ask looks so often whether the watch is over.
-const IDLE: Duration = Duration::from_millis(100);
 /// Networks with virtual addresses.
 const WATCHED: [&str; 2] = ["wan", "lan"];
 
-/// Questions to somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Asking {
-    interval: Duration,
-    /// This box alone; `None`: whoever is there.
-    node: Option<usize>,
+/// How often the askers ask.
+#[derive(Debug)]
+struct Pace {
+    /// `None`: no more.
+    interval: Mutex<Option<Duration>>,
+    changed: Condvar,
 }
 
-/// What an asker is to ask, and that this has changed.
-#[derive(Debug, Default)]
-struct Orders(Mutex<Option<Asking>>, Condvar);
-
-impl Orders {
-    fn give(&self, asking: Option<Asking>) {
-        *lock(&self.0) = asking;
-        self.1.notify_all();
+impl Pace {
+    fn set(&self, interval: Option<Duration>) {
+        *lock(&self.interval) = interval;
+        self.changed.notify_all();
     }
 }
 
@@ -49,9 +42,8 @@ impl Orders {
 #[derive(Debug)]
 pub struct Watch {
     captures: Vec<Capture>,
-    is_stopped: Arc<AtomicBool>,
-    /// Of the asker that asks all, and of the one that asks one.
-    orders: [Arc<Orders>; 2],
+    pace: Arc<Pace>,
+    askers: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Watch {
@@ -61,42 +53,34 @@ impl Watch {
             let path = logs.join(format!("claims-{network}.pcap"));
             Capture::start(network, &filter(network), &path)
         });
-        let watch = Watch {
+        let mut watch = Watch {
             captures: captures.collect::<Result<_>>()?,
-            is_stopped: Arc::default(),
-            orders: Default::default(),
+            pace: Arc::new(Pace {
+                interval: Mutex::new(Some(interval)),
+                changed: Condvar::new(),
+            }),
+            askers: Vec::new(),
         };
-        watch.ask_all(Some(interval));
         for network in WATCHED {
-            for orders in &watch.orders {
-                let (orders, is_stopped) = (Arc::clone(orders), Arc::clone(&watch.is_stopped));
-                ns::spawn(INTRUDER, move || ask(network, &orders, &is_stopped))?;
-            }
+            let pace = Arc::clone(&watch.pace);
+            let asker = ns::spawn(INTRUDER, move || ask(network, &pace))?;
+            watch.askers.push(asker);
         }
         Ok(watch)
     }
 
-    /// From now on asks whoever is there for each address once an `interval`, or not at all.
-    pub fn ask_all(&self, interval: Option<Duration>) {
-        let [all, _] = &self.orders;
-        all.give(interval.map(|interval| Asking {
-            interval,
-            node: None,
-        }));
-    }
-
-    /// From now on asks box `node`, and it alone, for each address once an `interval`: the other one's cards have
-    /// nothing of it.
-    pub fn ask_one(&self, node: usize, interval: Duration) {
-        let [_, one] = &self.orders;
-        one.give(Some(Asking {
-            interval,
-            node: Some(node),
-        }));
+    /// Asks for each address once an `interval`, beginning now.
+    pub fn ask_every(&self, interval: Duration) {
+        self.pace.set(Some(interval));
     }
 
     /// Ends it; gives who claimed what when.
     pub fn finish(mut self) -> Result<Record> {
+        self.pace.set(None);
+        for asker in self.askers.drain(..) {
+            let outcome = asker.join().map_err(|_| anyhow!("an asker panicked"));
+            outcome?.context("asking for the addresses")?;
+        }
         let mut claims = Vec::new();
         for capture in self.captures.drain(..) {
             for frame in capture.finish()? {
@@ -114,7 +98,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.is_stopped.store(true, Ordering::Relaxed);
+        self.pace.set(None);
     }
 }
 
@@ -136,7 +120,7 @@ fn filter(network: &str) -> String {
     )
 }
 
-fn ask(network: &'static str, orders: &Orders, is_stopped: &AtomicBool) -> Result<()> {
+fn ask(network: &'static str, pace: &Pace) -> Result<()> {
     let socket = sys::packet::PacketSocket::open()?;
     let index = nix::net::if_::if_nametoindex(network)
         .with_context(|| format!("the asker has no leg on {network}"))?;
@@ -144,22 +128,16 @@ fn ask(network: &'static str, orders: &Orders, is_stopped: &AtomicBool) -> Resul
     let questions: Vec<_> = addresses
         .map(|(address, ..)| Ok(frames::question(address.parse::<IpAddr>()?)))
         .collect::<Result<_>>()?;
-    while !is_stopped.load(Ordering::Relaxed) {
-        let Orders(now, changed) = orders;
-        let asking = *lock(now);
+    loop {
         for question in &questions {
-            let Some(Asking { node, .. }) = asking else {
-                break;
-            };
-            let question = match node {
-                Some(node) => &frames::aimed(question.clone(), mac_bytes(node, network)),
-                None => question,
-            };
             // A full queue: the next one is asked soon.
             let _ = socket.send(index, question);
         }
-        let pause = asking.map_or(IDLE, |asking| asking.interval);
-        let _ = changed.wait_timeout_while(lock(now), pause, |now| *now == asking);
+        let interval = lock(&pace.interval);
+        let Some(pause) = *interval else {
+            return Ok(());
+        };
+        let is_same = |interval: &mut Option<Duration>| *interval == Some(pause);
+        let _ = pace.changed.wait_timeout_while(interval, pause, is_same);
     }
-    Ok(())
 }

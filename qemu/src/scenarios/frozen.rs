@@ -5,11 +5,12 @@ use super::sight::OUTAGE_MAX;
 use super::stage::{Stage, ensure};
 use crate::pair::{ROLE_TIMEOUT, is_active, is_standing};
 use crate::vm::starved::Ration;
-use crate::watch::{ASK_INTERVAL, Watch};
+use crate::watch::{ASK_INTERVAL, Claim, Watch};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// Between two questions for each address. Who is starved has no time for more.
+/// While a box is frozen its card keeps all that is asked, and an emulated processor takes longer over a thousand
+/// answers than what is judged: so few questions until the thaw. One that is starved has no time for more, either.
 const RARELY: Duration = Duration::from_millis(100);
 const FREEZE: Duration = Duration::from_secs(3);
 /// From the thaw on a box may answer for what it lost for this long, and not one packet longer.
@@ -29,27 +30,30 @@ pub fn active(stage: &mut Stage) -> Result<()> {
     let watch = Watch::start(&stage.logs, RARELY)?;
     let stopped = Instant::now();
     frozen.pause()?;
-    // What a card keeps of questions while its box is frozen, an emulated processor answers for longer than is judged.
-    watch.ask_all(None);
-    watch.ask_one(1 - active, RARELY);
     heir.console
         .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
     std::thread::sleep(FREEZE.saturating_sub(stopped.elapsed()));
     let mark = frozen.console.mark();
-    frozen.prefer()?;
-    watch.ask_all(Some(RARELY));
-    watch.ask_one(active, ASK_INTERVAL);
+    let preferred = frozen.prefer()?;
+    watch.ask_every(ASK_INTERVAL);
     let thawed = frozen.resume()?;
     let is_standby = |line: &str| is_standing(line) && !is_active(line);
     frozen
         .console
         .wait_for(mark, "`standby, ready`", ROLE_TIMEOUT, is_standby)?;
+    drop(preferred);
     pair.wait_calm()?;
     pair.expect_active(1 - active)?;
     let record = watch.finish()?;
     let vacancy = record.vacancy();
     let what = "the addresses should have an owner again in time";
     ensure(vacancy < OUTAGE_MAX, what, &format!("{vacancy:?}"))?;
+    let is_early = |claim: &Claim| claim.at - thawed <= LAST_WORDS;
+    let mut early = [0, 1]
+        .into_iter()
+        .flat_map(|node| record.after(thawed, node));
+    let what = "one of the boxes should be asked and answer right after the thaw";
+    ensure(early.any(|claim| is_early(&claim)), what, "silence")?;
     let words = record.after(thawed, active);
     let last = words.last().map(|claim| claim.at - thawed);
     let found = format!("{} answers, the last one after {last:?}", words.len());

@@ -2,27 +2,39 @@
 //! emulated processor that comes to one of them, say at its first takeover, waits tens of milliseconds for the disk.
 
 use crate::ns::Guard;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Keeps the files that a running process maps in memory, its program and libraries, until the guard is dropped.
+/// Keeps the files of a running process that hold code, its program and libraries, in memory until the guard is dropped.
 pub fn hold(process: u32) -> Result<Guard> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps"))
         .with_context(|| format!("reading what process {process} maps"))?;
-    let child = Command::new("vmtouch")
-        .args(["-l", "-q"])
+    let mut child = Command::new("stdbuf")
+        .args(["-oL", "vmtouch", "-l"])
         .args(files(&maps))
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .context("starting vmtouch (package vmtouch)")?;
-    Ok(Guard::new(child))
+    let (said, complaint) = (child.stdout.take(), child.stderr.take());
+    let guard = Guard::new(child);
+    // It says so and stays.
+    let mut lines = BufReader::new(said.context("vmtouch has no stdout")?).lines();
+    if lines.any(|line| line.is_ok_and(|line| line.starts_with("LOCKED"))) {
+        return Ok(guard);
+    }
+    let mut why = String::new();
+    complaint
+        .context("vmtouch has no stderr")?
+        .read_to_string(&mut why)?;
+    bail!("{}", why.trim())
 }
 
 /// Files of a process's maps (proc_pid_maps(5)) that hold code.

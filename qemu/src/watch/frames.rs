@@ -28,14 +28,6 @@ pub fn question(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The same question to one card alone, as neighbours ask again (RFC 1122 2.3.2.1, RFC 4861 7.3.3).
-pub fn aimed(mut question: Vec<u8>, card: [u8; 6]) -> Vec<u8> {
-    if let Some(destination) = question.first_chunk_mut() {
-        *destination = card;
-    }
-    question
-}
-
 /// With 0.0.0.0 as the sender (an ARP probe, RFC 5227), so that nobody learns anything from it.
 fn arp_request(address: Ipv4Addr) -> Vec<u8> {
     let mut frame = vec![0xff; 6];
