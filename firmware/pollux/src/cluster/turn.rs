@@ -117,21 +117,21 @@ impl Worker {
     /// Serial lines last: their bytes come by interrupts, a few at a time, so that after a pause it takes longer to
     /// read what waits there than to act on what the cards have.
     fn read_links(&mut self, ready: &[Readiness; FDS]) {
-        for serial in [false, true] {
-            for (index, ready) in (0..self.links.len()).zip(ready) {
-                let is_next = |link: &HeartbeatLink| link.is_serial() == serial;
-                if self.links.get(index).is_some_and(is_next) {
+        for is_serial in [false, true] {
+            for (index, ready) in (0u8..).zip(ready).take(self.links.len()) {
+                let link = self.links.get(usize::from(index));
+                if link.is_some_and(|link| link.is_serial() == is_serial) {
                     self.attend(index, *ready);
                 }
             }
         }
     }
 
-    fn attend(&mut self, index: usize, ready: Readiness) {
+    fn attend(&mut self, index: u8, ready: Readiness) {
         if ready.readable {
             self.read(index);
         }
-        let Some(link) = self.links.get_mut(index) else {
+        let Some(link) = self.links.get_mut(usize::from(index)) else {
             return;
         };
         if ready.hung_up {
@@ -144,23 +144,20 @@ impl Worker {
 
     /// What a link tells is acted upon before it is read on: a box whose machine was paused sees no gap in its own
     /// clock, and hears from its twin that the addresses are no longer its own.
-    fn read(&mut self, index: usize) {
-        let reads = self
-            .links
-            .get(index)
-            .map_or(0, HeartbeatLink::reads_per_turn);
-        for _ in 0..reads {
-            let (node, link) = (&mut self.node, self.links.get_mut(index));
-            let (Some(link), Ok(position)) = (link, u8::try_from(index)) else {
-                return;
-            };
+    fn read(&mut self, index: u8) {
+        let mut reads = 0;
+        while let Some(link) = self.links.get_mut(usize::from(index))
+            && reads < link.reads_per_turn()
+        {
+            let node = &mut self.node;
             let may_go_on = link.receive(|frame| {
-                node.handle_frame(instant(now()), LinkIndex(position), frame);
+                node.handle_frame(instant(now()), LinkIndex(index), frame);
             });
             self.follow_node();
             if !may_go_on {
                 return;
             }
+            reads += 1;
         }
     }
 
