@@ -1,10 +1,12 @@
-//! Every config that differs from one of the samples in one place is refused, or its text is read as the same config:
-//! what chance would have to find.
-#![allow(clippy::unwrap_used, missing_docs)]
+//! Configs that differ from one of the samples in one place are refused, or their text is read as the same config: what
+//! chance would have to find. Changed are numbers, truths, words for words of the same config, and the order of lists.
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use plan::config::Config;
+use plan::validate;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Numbers that stand at the edge of something.
 const NUMBERS: [u64; 9] = [0, 1, 2, 7, 32, 128, 255, 65_535, u32::MAX as u64];
@@ -12,26 +14,38 @@ const NUMBERS: [u64; 9] = [0, 1, 2, 7, 32, 128, 255, 65_535, u32::MAX as u64];
 #[test]
 fn a_config_changed_in_one_place_is_refused_or_returns_from_its_text() {
     let target = fuzz::target("text").unwrap();
-    let payloads = (target.seeds)();
-    let payloads = payloads.iter().filter_map(|seed| match seed.split_first() {
-        Some((1, payload)) => Some(payload),
-        _ => None,
-    });
+    let seeds = (target.seeds)();
+    let payloads: Vec<_> = seeds
+        .iter()
+        .filter_map(|seed| seed.strip_prefix(&[1]))
+        .collect();
+    assert!(!payloads.is_empty(), "no seed is an image");
     for payload in payloads {
         let config: Config = postcard::from_bytes(payload).unwrap();
         let config = serde_json::to_value(config).unwrap();
         let mut words = BTreeSet::new();
         words_of(&config, &mut words);
-        let mut tried = 0_u32;
+        let (mut accepted, mut refused) = (0_u32, 0_u32);
         each_change(&config, &words, &mut |changed| {
             // What has no place in the types is none of a config's changes.
-            if let Ok(config) = serde_json::from_value::<Config>(changed) {
-                let payload = postcard::to_allocvec(&config).unwrap();
-                (target.run)(&[&[1], payload.as_slice()].concat());
-                tried += 1;
+            let Ok(config) = serde_json::from_value::<Config>(changed) else {
+                return;
+            };
+            match validate(&config) {
+                Ok(()) => accepted += 1,
+                Err(_) => refused += 1,
+            }
+            let payload = postcard::to_allocvec(&config).unwrap();
+            let input = [&[1], payload.as_slice()].concat();
+            if catch_unwind(AssertUnwindSafe(|| (target.run)(&input))).is_err() {
+                let line: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+                panic!("a line for corpus/text-broke.hex:\n{line}");
             }
         });
-        assert!(tried > 1000, "{tried} changes");
+        assert!(
+            accepted > 100 && refused > 100,
+            "{accepted} accepted, {refused} refused"
+        );
     }
 }
 
