@@ -34,7 +34,7 @@ const BROKEN: [(Sabotage, &[Rule], Range<u64>); Sabotage::STATE.len()] = [
 ];
 
 /// Seeds that were found to break a rule, and why.
-const FOUND: [(u64, &str); 4] = [
+const FOUND: [(u64, &str); 5] = [
     (
         100,
         "news of balanced flows was taken from a box that had not let go",
@@ -42,6 +42,10 @@ const FOUND: [(u64, &str); 4] = [
     (
         3091,
         "what was balanced while the twin was not heard was never told",
+    ),
+    (
+        3688,
+        "a flow that a kernel had refused three times was not asked for again when it changed",
     ),
     (
         13_128,

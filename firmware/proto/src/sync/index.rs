@@ -67,7 +67,7 @@ impl Entry {
         Kind::of_bits(self.flags & KIND).unwrap_or(Kind::Conntrack)
     }
 
-    /// How often this kernel refused it, up to 3.
+    /// How often this kernel refused this state, up to 3.
     pub(super) fn failures(&self) -> u16 {
         (self.flags & FAILURES) >> FAILURES_SHIFT
     }
@@ -75,6 +75,10 @@ impl Entry {
     pub(super) fn count_failure(&mut self) {
         let failures = (self.failures() + 1).min(3);
         self.flags = self.flags & !FAILURES | failures << FAILURES_SHIFT;
+    }
+
+    pub(super) fn forget_failures(&mut self) {
+        self.flags &= !FAILURES;
     }
 
     /// It stands in this kernel, and should in the other.

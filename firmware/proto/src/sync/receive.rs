@@ -276,6 +276,11 @@ impl Engine {
         }
         entry.rank = rank;
         entry.link = low_half(sequence);
+        // One that the kernel refused stands there as its inverse.
+        let is_known = |digest| [entry.digest, !entry.digest].contains(&digest);
+        if !digest.is_some_and(is_known) {
+            entry.forget_failures();
+        }
         match digest {
             Some(digest) => entry.digest = digest,
             None => entry.set(GONE),

@@ -108,9 +108,10 @@ impl Known {
 /// What a kernel did not take of a flow.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Refused {
-    pub(super) times: u32,
     /// The last state that it refused.
     pub(super) version: Version,
+    /// How often, one after the other.
+    pub(super) times: u32,
 }
 
 /// One event of the kernel's.
@@ -418,9 +419,14 @@ impl Machine {
                 Apply::Put {
                     kind, key, value, ..
                 } if kind != Kind::Ipvs && refuses(self.refuses_permille) => {
+                    let version = number(value);
                     let refused = self.refused.entry(number(key)).or_default();
-                    refused.times += 1;
-                    refused.version = number(value);
+                    refused.times = if refused.version == version {
+                        refused.times + 1
+                    } else {
+                        1
+                    };
+                    refused.version = version;
                     failed.push((kind, key.to_vec()));
                 }
                 Apply::Put {

@@ -312,6 +312,17 @@ fn a_twin_without_room_is_not_in_sync_and_gets_the_rest_once_it_has_some() {
 }
 
 #[test]
+fn each_state_that_the_kernel_refuses_is_asked_for_again_as_often() {
+    let mut world = settled(1);
+    world.sides[1].room = 0;
+    for (state, refused) in [(1, 3), (2, 6)] {
+        world.put(0, 100, state);
+        world.run_ms(5000);
+        assert_eq!(world.status(1).refused, refused);
+    }
+}
+
+#[test]
 fn a_flush_is_confirmed_once_all_that_was_pending_is_there() {
     let mut world = settled(1);
     for flow in 0..500 {

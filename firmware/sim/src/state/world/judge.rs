@@ -107,9 +107,11 @@ impl World<'_> {
         let names = one.kernel.keys().chain(other.kernel.keys());
         // What a kernel goes on to refuse is not asked for for ever.
         let is_refused = |name: &Name| {
-            [one, other]
-                .iter()
-                .any(|it| it.refused.get(name).is_some_and(|it| it.times >= 3))
+            [one, other].iter().any(|it| {
+                it.refused
+                    .get(name)
+                    .is_some_and(|refused| refused.times >= 3)
+            })
         };
         let differs = |name: &&Name| {
             kind(**name) != Kind::Ipvs
