@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 /// While a box is frozen its card keeps all that is asked, and an emulated processor takes longer over a thousand
 /// answers than what is judged: so few questions until the thaw. One that is starved has no time for more, either.
 const RARELY: Duration = Duration::from_millis(100);
+/// Once the heir answers.
+const SELDOM: Duration = Duration::from_millis(400);
 const FREEZE: Duration = Duration::from_secs(3);
 /// From the thaw on a box may answer for what it lost for this long, and not one packet longer.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -32,6 +34,7 @@ pub fn active(stage: &mut Stage) -> Result<()> {
     frozen.pause()?;
     heir.console
         .wait_for(mark, "`active, ready`", ROLE_TIMEOUT, is_active)?;
+    watch.ask_every(SELDOM);
     std::thread::sleep(FREEZE.saturating_sub(stopped.elapsed()));
     let mark = frozen.console.mark();
     let preferred = frozen.prefer()?;
